@@ -1,0 +1,2 @@
+//! The spark-rpc command.
+fn main() {}

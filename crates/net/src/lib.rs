@@ -1,0 +1,1 @@
+//! Where bytes come from: TCP, Unix sockets and anything else behind one trait.

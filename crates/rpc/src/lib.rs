@@ -1,0 +1,1 @@
+//! Apache Spark's RPC layer in Rust: named endpoints with mailboxes, references that work the same near and far.

@@ -1,0 +1,1 @@
+//! Test helpers: an in-memory network with faults on virtual time, and a scripted peer.

@@ -1,0 +1,1 @@
+//! The tokio shell around the engine: transport servers, clients, the client pool and bootstraps.

@@ -1,0 +1,1 @@
+//! Bytes to frames to messages: Spark's transport protocol and its RPC envelope, without IO.
