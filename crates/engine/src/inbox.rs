@@ -1,0 +1,312 @@
+//! Messages waiting for one endpoint, and the order in which they may run.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use crate::bounds::{Bounds, Full, Lane, Load};
+
+/// Messages waiting for one endpoint, and the order in which they may run (Spark's `Inbox`).
+///
+/// The owner posts messages, takes steps and reports when a step has finished. A serial endpoint takes whole batches
+/// ([`take_batch`](Self::take_batch)): the queue is swapped with the consumer's empty one, so that in the steady state
+/// nothing is allocated. A concurrent endpoint takes one step at a time ([`next_step`](Self::next_step)).
+///
+/// What has been taken and is not yet reported done still counts against the [`Bounds`].
+#[derive(Debug)]
+pub struct Inbox<M> {
+    phase: Phase,
+    /// Set by [`stop`](Self::stop); from then on nothing is accepted and delivery is serial.
+    closed: bool,
+    delivery: Delivery,
+    control: VecDeque<Taken<M>>,
+    queue: VecDeque<Taken<M>>,
+    bounds: Bounds,
+    /// Waiting and handed out together.
+    load: Load,
+    /// Steps handed out and not yet reported done; a batch counts as one.
+    running: usize,
+}
+
+/// How messages of one endpoint may overlap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// One at a time, in order (Spark's `ThreadSafeRpcEndpoint`).
+    Serial,
+    /// Any number at once after `OnStart` has succeeded (Spark's plain `RpcEndpoint`).
+    Concurrent,
+}
+
+/// What may run now.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step<M> {
+    /// `on_start`; nothing runs beside it.
+    Start,
+    /// One message.
+    Deliver(Taken<M>),
+    /// The batch given to [`Inbox::take_batch`] has been filled.
+    Batch,
+    /// `on_stop`; nothing runs beside it and nothing comes after it.
+    Stop,
+}
+
+/// A message together with the bytes that it counts for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken<M> {
+    /// The message.
+    pub message: M,
+    /// Its weight against the byte bound.
+    pub bytes: usize,
+}
+
+/// A message has been queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// Whether a consumer that found nothing to do should look again.
+    pub wake: bool,
+}
+
+/// A message that the inbox did not take.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rejected<M> {
+    /// The message, untouched.
+    pub message: M,
+    /// Why it was not taken.
+    pub reason: RejectReason,
+}
+
+/// Why an inbox did not take a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectReason {
+    /// The endpoint has been stopped.
+    Stopped,
+    /// A bound is reached.
+    Full(Full),
+}
+
+impl fmt::Display for RejectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RejectReason::Stopped => f.write_str("stopped"),
+            RejectReason::Full(full) => full.fmt(f),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Registered,
+    Starting,
+    Open,
+    Stopping,
+    Stopped,
+}
+
+impl<M> Inbox<M> {
+    /// Makes an inbox whose first step is `OnStart`.
+    #[must_use]
+    pub fn new(delivery: Delivery, bounds: Bounds) -> Self {
+        Self {
+            phase: Phase::Registered,
+            closed: false,
+            delivery,
+            control: VecDeque::new(),
+            queue: VecDeque::new(),
+            bounds,
+            load: Load::default(),
+            running: 0,
+        }
+    }
+
+    /// Queues `message`, which weighs `bytes`, behind those already waiting in its lane.
+    ///
+    /// # Errors
+    ///
+    /// Returns the message in [`Rejected`] once [`stop`](Self::stop) has been called, or when a bound is reached. The
+    /// control lane has room for as many messages again, so that a flood cannot keep control traffic out.
+    #[inline]
+    pub fn post(&mut self, message: M, lane: Lane, bytes: usize) -> Result<Posted, Rejected<M>> {
+        let held = match lane {
+            Lane::Normal => self.load,
+            Lane::Control => Load {
+                items: self.control.len(),
+                bytes: 0,
+            },
+        };
+        if self.closed {
+            return Err(Rejected {
+                message,
+                reason: RejectReason::Stopped,
+            });
+        }
+        if let Err(full) = self.bounds.admit(held, bytes) {
+            return Err(Rejected {
+                message,
+                reason: RejectReason::Full(full),
+            });
+        }
+        Ok(self.push(message, lane, bytes))
+    }
+
+    /// Queues an event that no bound may keep out, such as the end of a connection. Dropped when stopped.
+    pub fn post_event(&mut self, message: M) -> Result<Posted, Rejected<M>> {
+        if self.closed {
+            return Err(Rejected {
+                message,
+                reason: RejectReason::Stopped,
+            });
+        }
+        Ok(self.push(message, Lane::Normal, 0))
+    }
+
+    /// Lets queued messages run one by one, then `on_stop`. Returns whether this call was the one that stopped it.
+    pub fn stop(&mut self) -> bool {
+        !std::mem::replace(&mut self.closed, true)
+    }
+
+    /// Takes the next step that may run now; after `None`, ask again once something has changed.
+    pub fn next_step(&mut self) -> Option<Step<M>> {
+        let step = match self.boundary_step()? {
+            Boundary::Step(step) => step,
+            Boundary::Messages => Step::Deliver(self.control.pop_front().or_else(|| self.queue.pop_front())?),
+        };
+        self.running += 1;
+        Some(step)
+    }
+
+    /// Takes the next step for a serial consumer. On [`Step::Batch`], `batch` holds every message that waited, control
+    /// messages first; it counts as one running step.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `batch` is not empty: messages of the last batch would be overtaken.
+    #[inline]
+    pub fn take_batch(&mut self, batch: &mut VecDeque<Taken<M>>) -> Option<Step<M>> {
+        assert!(batch.is_empty(), "the last batch is not used up");
+        let step = match self.boundary_step()? {
+            Boundary::Step(step) => step,
+            Boundary::Messages => {
+                if self.control.is_empty() {
+                    std::mem::swap(&mut self.queue, batch);
+                } else {
+                    std::mem::swap(&mut self.control, batch);
+                }
+                Step::Batch
+            }
+        };
+        self.running += 1;
+        Some(step)
+    }
+
+    /// Moves the waiting control messages to the front of a batch that is being worked off.
+    pub fn take_control(&mut self, batch: &mut VecDeque<Taken<M>>) {
+        while let Some(message) = self.control.pop_back() {
+            batch.push_front(message);
+        }
+    }
+
+    /// Reports that a step taken from [`next_step`](Self::next_step) or [`take_batch`](Self::take_batch) has finished,
+    /// and with it `messages` messages of `bytes` bytes.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no step is running: the owner lost count, and `on_stop` could meet a live handler.
+    #[inline]
+    pub fn step_done(&mut self, messages: usize, bytes: usize) {
+        assert!(self.running > 0, "step_done without a running step");
+        self.running -= 1;
+        self.load.remove(messages, bytes);
+        self.phase = match self.phase {
+            Phase::Starting => Phase::Open,
+            Phase::Stopping => Phase::Stopped,
+            same => same,
+        };
+    }
+
+    /// Reports that `on_start` has failed. Messages are still handled, but never concurrently (Spark's `Inbox` turns
+    /// concurrency on only when `onStart` returns normally).
+    pub fn start_failed(&mut self) {
+        self.delivery = Delivery::Serial;
+    }
+
+    /// Whether [`stop`](Self::stop) has been called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Whether `on_stop` has finished.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.phase == Phase::Stopped
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.control.is_empty() && self.queue.is_empty()
+    }
+
+    /// Steps handed out and not yet reported done.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.running
+    }
+
+    /// Messages waiting or handed out, and their bytes.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.load
+    }
+
+    /// Takes out everything that waits, for an owner that gives up on its endpoint.
+    pub fn drain(&mut self) -> Vec<M> {
+        let waiting: Vec<Taken<M>> = self.control.drain(..).chain(self.queue.drain(..)).collect();
+        self.load
+            .remove(waiting.len(), waiting.iter().map(|taken| taken.bytes).sum());
+        waiting.into_iter().map(|taken| taken.message).collect()
+    }
+
+    fn push(&mut self, message: M, lane: Lane, bytes: usize) -> Posted {
+        self.load.add(bytes);
+        let queue = match lane {
+            Lane::Control => &mut self.control,
+            Lane::Normal => &mut self.queue,
+        };
+        queue.push_back(Taken { message, bytes });
+        // A serial consumer that is at work looks again by itself before it goes to sleep.
+        Posted {
+            wake: self.running == 0 || self.concurrent(),
+        }
+    }
+
+    fn concurrent(&self) -> bool {
+        self.phase == Phase::Open && !self.closed && self.delivery == Delivery::Concurrent
+    }
+
+    #[inline]
+    fn boundary_step(&mut self) -> Option<Boundary<M>> {
+        match self.phase {
+            Phase::Registered => {
+                self.phase = Phase::Starting;
+                Some(Boundary::Step(Step::Start))
+            }
+            // Closing forces serial delivery, so that `on_stop` finds every handler finished.
+            Phase::Open if self.running > 0 && !self.concurrent() => None,
+            Phase::Open if !self.is_empty() => Some(Boundary::Messages),
+            Phase::Open if self.closed => {
+                self.phase = Phase::Stopping;
+                Some(Boundary::Step(Step::Stop))
+            }
+            Phase::Open | Phase::Starting | Phase::Stopping | Phase::Stopped => None,
+        }
+    }
+}
+
+enum Boundary<M> {
+    Step(Step<M>),
+    Messages,
+}
+
+#[cfg(test)]
+#[path = "inbox_tests.rs"]
+mod tests;
