@@ -64,6 +64,12 @@ impl WriteQueue {
         spare: impl FnOnce() -> Vec<u8>,
     ) -> Result<Pushed, Full> {
         let pushed = self.admit(lane, frame.len())?;
+        self.append(lane, frame, spare);
+        Ok(pushed)
+    }
+
+    #[inline]
+    fn append(&mut self, lane: Lane, frame: &[u8], spare: impl FnOnce() -> Vec<u8>) {
         let chunks = self.lane(lane);
         match chunks.back_mut() {
             Some(chunk) if chunk.bytes.len() + frame.len() <= CHUNK => {
@@ -76,7 +82,6 @@ impl WriteQueue {
                 chunks.push_back(Chunk { bytes, frames: 1 });
             }
         }
-        Ok(pushed)
     }
 
     /// Queues a large frame without copying it.
@@ -95,6 +100,29 @@ impl WriteQueue {
             }
             Err(full) => Err((frame, full)),
         }
+    }
+
+    /// Queues an answer to a request that the peer has made. Answers have no bound of their own, since dropping one would
+    /// leave the asker waiting: the reader takes no further requests while the queue [is over](Self::is_over).
+    pub fn push_answer(&mut self, lane: Lane, frame: &[u8], spare: impl FnOnce() -> Vec<u8>) -> Pushed {
+        let was_empty = self.is_empty();
+        self.load.add(frame.len());
+        self.append(lane, frame, spare);
+        Pushed { was_empty }
+    }
+
+    /// Queues a large answer without copying it; see [`push_answer`](Self::push_answer).
+    pub fn push_owned_answer(&mut self, lane: Lane, frame: Vec<u8>) -> Pushed {
+        let was_empty = self.is_empty();
+        self.load.add(frame.len());
+        self.lane(lane).push_back(Chunk { bytes: frame, frames: 1 });
+        Pushed { was_empty }
+    }
+
+    /// Whether answers have filled the queue beyond its bounds.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.load.items > self.bounds.max_items || self.load.bytes > self.bounds.max_bytes
     }
 
     /// Takes the next chunk to write: control first.
