@@ -115,7 +115,10 @@ impl WriteQueue {
     pub fn push_owned_answer(&mut self, lane: Lane, frame: Vec<u8>) -> Pushed {
         let was_empty = self.is_empty();
         self.load.add(frame.len());
-        self.lane(lane).push_back(Chunk { bytes: frame, frames: 1 });
+        self.lane(lane).push_back(Chunk {
+            bytes: frame,
+            frames: 1,
+        });
         Pushed { was_empty }
     }
 
