@@ -125,6 +125,22 @@ impl<M> Inbox<M> {
     /// control lane has room for as many messages again, so that a flood cannot keep control traffic out.
     #[inline]
     pub fn post(&mut self, message: M, lane: Lane, bytes: usize) -> Result<Posted, Rejected<M>> {
+        if let Err(reason) = self.admit(lane, bytes) {
+            return Err(Rejected { message, reason });
+        }
+        Ok(self.push(message, lane, bytes))
+    }
+
+    /// Says whether [`post`](Self::post) would take a message now.
+    ///
+    /// # Errors
+    ///
+    /// Why it would not.
+    #[inline]
+    pub fn admit(&self, lane: Lane, bytes: usize) -> Result<(), RejectReason> {
+        if self.closed {
+            return Err(RejectReason::Stopped);
+        }
         let held = match lane {
             Lane::Normal => self.load,
             Lane::Control => Load {
@@ -132,19 +148,29 @@ impl<M> Inbox<M> {
                 bytes: 0,
             },
         };
+        self.bounds.admit(held, bytes).map_err(RejectReason::Full)
+    }
+
+    /// Queues a message that has been [admitted](Self::admit) before, also if a bound has been reached since.
+    ///
+    /// # Errors
+    ///
+    /// Gives the message back once [`stop`](Self::stop) has been called.
+    #[inline]
+    pub fn post_admitted(&mut self, message: M, lane: Lane, bytes: usize) -> Result<Posted, Rejected<M>> {
         if self.closed {
             return Err(Rejected {
                 message,
                 reason: RejectReason::Stopped,
             });
         }
-        if let Err(full) = self.bounds.admit(held, bytes) {
-            return Err(Rejected {
-                message,
-                reason: RejectReason::Full(full),
-            });
-        }
         Ok(self.push(message, lane, bytes))
+    }
+
+    /// Reports that `messages` messages of `bytes` bytes of a batch at work have been handled, so that others find room
+    /// before the batch is done.
+    pub fn consumed(&mut self, messages: usize, bytes: usize) {
+        self.load.remove(messages, bytes);
     }
 
     /// Queues an event that no bound may keep out, such as the end of a connection. Dropped when stopped.
