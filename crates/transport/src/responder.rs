@@ -85,7 +85,7 @@ impl Responder {
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        if !self.answered && !std::thread::panicking() {
+        if !self.answered {
             let again = Responder {
                 client: self.client.clone(),
                 id: self.id,
