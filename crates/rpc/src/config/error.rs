@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::spark_conf::SparkConf;
+
 /// Why settings cannot be used. Always the doing of whoever wrote them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -22,7 +24,7 @@ pub enum ConfError {
     },
 
     /// A value can be read, but lies outside the range of its setting.
-    #[error("{setting} is {value}, expected {expected}")]
+    #[error("{setting} is {value}, expected {expected}{}", At(.origin.as_ref()))]
     OutOfRange {
         /// The key, or the name of a field that has no key.
         setting: String,
@@ -30,19 +32,17 @@ pub enum ConfError {
         value: String,
         /// What would have been accepted.
         expected: &'static str,
+        /// Where it was written, if it was read from a file.
+        origin: Option<Origin>,
     },
 
     /// Two settings cannot both have the values they have.
-    #[error("{setting} = {value} contradicts {other} = {other_value}: {why}")]
+    #[error("{setting} contradicts {other}: {why}")]
     Contradiction {
-        /// Key of the first setting.
-        setting: String,
-        /// Its value.
-        value: String,
-        /// Key of the setting that it contradicts.
-        other: String,
-        /// The value of that one.
-        other_value: String,
+        /// The first setting.
+        setting: Box<Written>,
+        /// The setting that it contradicts.
+        other: Box<Written>,
         /// What would go wrong.
         why: &'static str,
     },
@@ -70,6 +70,50 @@ pub enum ConfError {
         #[source]
         cause: io::Error,
     },
+}
+
+impl ConfError {
+    /// Adds where the settings at fault were written in `conf`.
+    pub(super) fn located_in(mut self, conf: &SparkConf) -> Self {
+        match &mut self {
+            Self::OutOfRange { setting, origin, .. } => *origin = conf.origin(setting).cloned(),
+            Self::Contradiction { setting, other, .. } => {
+                for written in [setting, other] {
+                    written.origin = conf.origin(&written.key).cloned();
+                }
+            }
+            _ => {}
+        }
+        self
+    }
+}
+
+/// A setting as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Written {
+    /// The key, or the name of a field that has no key.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// Where it was written, if it was read from a file.
+    pub origin: Option<Origin>,
+}
+
+impl Written {
+    pub(super) fn new(key: impl Into<String>, value: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            value: value.into(),
+            origin: None,
+        }
+    }
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {}{}", self.key, self.value, At(self.origin.as_ref()))
+    }
 }
 
 /// Where a setting was written.

@@ -15,14 +15,15 @@ pub(super) struct Property {
 /// Reads the properties of `text` one after the other, repeated ones too.
 pub(super) fn parse(text: &str) -> impl Iterator<Item = Property> {
     let mut lines = natural_lines(text);
-    std::iter::from_fn(move || {
-        let (line, logical) = next_logical(&mut lines)?;
+    // A backslash alone on its line, continued by a blank one, leaves nothing to read.
+    let logical = std::iter::from_fn(move || next_logical(&mut lines)).filter(|(_, line)| !line.is_empty());
+    logical.map(|(line, logical)| {
         let (key, value) = split(&logical);
-        Some(Property {
+        Property {
             key: unescape(key),
             value: unescape(value),
             line,
-        })
+        }
     })
 }
 
@@ -169,6 +170,11 @@ mod tests {
             "an escaped backslash does not"
         );
         assert_eq!(one("k a\\"), pair("k", "a"), "nothing follows");
+        assert_eq!(
+            one("\\\n\nk a"),
+            pair("k", "a"),
+            "nothing was continued by nothing"
+        );
     }
 
     #[test]
@@ -200,6 +206,22 @@ mod tests {
             assert_eq!(parse(&text).next().expect("a property").value, None, "{value}");
         }
         assert_eq!(parse(r"\uzzzz v").next().expect("a property").key, None);
+    }
+
+    #[test]
+    fn any_text_can_be_read() {
+        let letters = ['k', '=', '\\', 'u', '0', '\n', '\r', '#', ' ', 'é'];
+        let mut texts = vec![String::new()];
+        for _ in 0..5 {
+            texts = texts
+                .iter()
+                .flat_map(|text| letters.map(|letter| format!("{text}{letter}")))
+                .collect();
+        }
+        for text in texts {
+            let properties = parse(&text).count();
+            assert!(properties <= natural_lines(&text).count(), "{text:?}");
+        }
     }
 
     #[test]

@@ -5,11 +5,27 @@ use std::time::Duration;
 use spark_rpc_transport::TransportConf;
 
 use super::bounds::{OutboxBounds, QueueBounds};
+use super::notes::{ConfNotes, ConfWarning, IgnoredKey};
+use super::relations;
 use super::timeout::RpcTimeout;
 
 /// Settings of one `RpcEnv`.
 ///
-/// The fields are public; start from [`RpcConf::default`] and change what differs.
+/// The fields are public; start from [`RpcConf::default`] and change what differs, directly or with the
+/// `with_*` methods. [`RpcConf::from_spark`] reads them from Spark's keys. An env checks them once, with
+/// [`validate`](Self::validate), when it starts.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use spark_rpc::config::RpcConf;
+///
+/// let conf = RpcConf::default().with_ask_timeout(Duration::from_secs(30)).with_metrics(true);
+/// conf.validate()?;
+/// assert_eq!(conf.ask_timeout.setting, "spark.rpc.askTimeout");
+/// # Ok::<(), spark_rpc::config::ConfError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RpcConf {
     /// Time limit of an ask; travels inside references. More than 0.
@@ -82,6 +98,26 @@ pub struct RpcConf {
 
     /// Sockets, connections and frames.
     pub transport: TransportConf,
+
+    /// What translating Spark's keys has to tell; empty where none were translated. Read it through
+    /// [`ignored`](Self::ignored) and [`warnings`](Self::warnings).
+    pub notes: ConfNotes,
+}
+
+impl RpcConf {
+    /// Returns the keys that were set but have no effect here, each with the reason. Empty unless the
+    /// settings come from [`from_spark`](Self::from_spark).
+    pub fn ignored(&self) -> &[IgnoredKey] {
+        &self.notes.ignored
+    }
+
+    /// Returns what is allowed but probably not meant: unknown keys, and settings that get in each other's
+    /// way as they are now.
+    pub fn warnings(&self) -> Vec<ConfWarning> {
+        let mut warnings = self.notes.warnings.clone();
+        warnings.extend(relations::warnings(self));
+        warnings
+    }
 }
 
 impl Default for RpcConf {
@@ -102,9 +138,10 @@ impl Default for RpcConf {
             seed: None,
             task_message_max_bytes: 128 << 20,
             transport: TransportConf::default(),
+            notes: ConfNotes::default(),
         }
     }
 }
 
 /// Spark's default of `spark.network.timeout`.
-const NETWORK_TIMEOUT: Duration = Duration::from_secs(120);
+pub(super) const NETWORK_TIMEOUT: Duration = Duration::from_secs(120);

@@ -167,6 +167,11 @@ impl SparkConf {
         self.read(key, expected, |text| T::try_from(text.trim().parse().ok()?).ok())
     }
 
+    /// Reads a time that may be negative.
+    pub(super) fn signed_time(&self, key: &str, bare: TimeUnit) -> Result<Option<SignedTime>, ConfError> {
+        self.read(key, bare_time(bare), |text| units::parse_time(text, bare))
+    }
+
     /// Reads a value with `parse`; where that gives `None`, the error says that `expected` was expected.
     pub(super) fn read<T>(
         &self,
