@@ -18,7 +18,7 @@ Usage: cargo xtask bench [--seconds N] [WORK...]
 Builds the command in release mode and runs `spark-rpc bench` for each line of the plan (xtask/src/bench/plan.rs),
 or for those of the named works, N seconds each (5 without --seconds). Server and client are pinned to CPUs
 0 and 1, or both to CPU 0 where the software's own cost is wanted. Prints one JSON object a line as they come
-in, and a Markdown table of all at the end. Leave the machine alone meanwhile.
+in, the command's own with `pinned` added, and a Markdown table of all at the end. Leave the machine alone meanwhile.
 ";
 
 #[derive(Debug, PartialEq, Eq)]
@@ -46,7 +46,8 @@ pub(crate) fn main(args: &[String]) -> Result<(), Failure> {
             continue;
         }
         match measure(Command::new(&program).args(work.arguments(options.seconds))) {
-            Ok(result) => {
+            Ok(mut result) => {
+                result["pinned"] = Value::from(work.pinned.to_string());
                 println!("{result}");
                 rows.push((work, result));
             }

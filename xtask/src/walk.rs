@@ -35,3 +35,31 @@ pub(crate) fn read(root: &Path, relative: &Path) -> Result<String, String> {
     fs::read_to_string(root.join(relative))
         .map_err(|error| format!("cannot read {}: {error}", relative.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_found_in_all_folders_but_hidden_ones_and_target() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let found = files(root, "rs").unwrap();
+        assert!(found.contains(&PathBuf::from("xtask/src/walk.rs")));
+        assert!(found.iter().all(|path| !path.starts_with("target")));
+        assert!(found.is_sorted());
+        assert_eq!(
+            files(root, "toml")
+                .unwrap()
+                .iter()
+                .filter(|path| path.starts_with(".config"))
+                .count(),
+            0
+        );
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_is_named() {
+        let error = files(Path::new("no/such/folder"), "rs").unwrap_err();
+        assert!(error.contains("no/such/folder"), "{error}");
+    }
+}
