@@ -362,6 +362,23 @@ async fn a_crash_while_connecting_fails_the_connect_and_orphans_the_other_side()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connect_whose_host_crashed_before_it_was_heard_of_is_forgotten() {
+    let net = MemoryNetwork::new(1);
+    let (a, b) = (net.host("a"), net.host("b"));
+    net.partition(&[&a], &[&b]);
+    let connecting = tokio::spawn(async move { connect(&a, &b).await });
+    tokio::task::yield_now().await;
+    net.crash("a", Crash::PROCESS);
+    assert_eq!(
+        connecting.await.unwrap().unwrap_err().kind(),
+        ErrorKind::ConnectionAborted
+    );
+    net.heal();
+    tokio::time::sleep(HOUR).await; // Virtual time, for its first segment to arrive and be refused.
+    assert_eq!(net.open_connections(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn connections_of_crashed_hosts_are_forgotten_once_nobody_holds_them() {
     let Setup {
         net,

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::connection::{Arrival, CLIENT, End, Phase, SERVER, Segment, other};
 use super::settings::Link;
-use super::state::{Arrival, CLIENT, End, HostName, Phase, Power, SERVER, Segment, State, other};
+use super::state::{HostName, Power, State};
 use super::trace::Happening;
 
 impl State {

@@ -4,9 +4,10 @@ use std::io;
 
 use tokio::time::Instant;
 
+use super::connection::{CLIENT, End, Phase, SERVER, Segment, other};
 use super::delivery::pair;
 use super::settings::{Crash, Link};
-use super::state::{CLIENT, HostName, Phase, Power, SERVER, Segment, State, other};
+use super::state::{HostName, Power, State};
 use super::trace::Happening;
 
 impl State {
@@ -98,7 +99,7 @@ impl State {
 
     /// Connections of which both ends have been open.
     fn established(&self) -> Vec<u64> {
-        let is_established = |end: &super::state::End| end.phase != Phase::Pending;
+        let is_established = |end: &End| end.phase != Phase::Pending;
         let connections = self.connections.iter();
         connections
             .filter(|(_, c)| c.ends.iter().all(is_established))

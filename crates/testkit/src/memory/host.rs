@@ -9,7 +9,8 @@ use std::task::{Context, Poll, ready};
 use spark_rpc_net::{BoxFuture, Listener, Network, SocketOptions, Stream};
 
 use super::Shared;
-use super::state::{CLIENT, HostName, SERVER};
+use super::connection::{CLIENT, SERVER};
+use super::state::HostName;
 use super::stream::MemoryStream;
 
 /// One host of a [`MemoryNetwork`](crate::MemoryNetwork), from its start to its crash.

@@ -1,8 +1,10 @@
 //! An in-memory network of named hosts, with faults, on virtual time.
 //!
-//! One plain [`State`] behind one lock holds everything; `state.rs` is what hosts and streams do to it, `delivery.rs`
-//! how segments travel, `faults.rs` what goes wrong. One task per network lets things arrive when they are due.
+//! One plain [`State`] behind one lock holds everything; `state.rs` is what hosts and listeners do to it,
+//! `connection.rs` what streams do, `delivery.rs` how segments travel, `faults.rs` what goes wrong. One task per
+//! network lets things arrive when they are due.
 
+mod connection;
 mod delivery;
 mod faults;
 mod host;
