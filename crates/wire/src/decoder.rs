@@ -208,7 +208,8 @@ impl FrameDecoder {
     /// Returns `None` unless more than 64 KiB are missing; the caller then reads into a buffer of its own. It must have
     /// given the decoder everything it had read before. Whatever is written counts as received, and the next call of
     /// [`next`](Self::next) looks at it, before its input; an empty input will do. The room never reaches
-    /// beyond the frame or body. For a frame it is at most as large as what has arrived of it, or 64 KiB.
+    /// beyond the frame or body. For a frame it is at most as large as what has arrived of it, or 64 KiB. It is real
+    /// memory, so ask for it when there is something to read.
     ///
     /// The result works with `tokio`'s `read_buf` and `try_read_buf`. It must only be written to, as [`BufMut`] allows;
     /// the vector inside belongs to the decoder, which panics if it finds bytes there that it made no room for.
@@ -335,6 +336,10 @@ impl FrameDecoder {
 
     /// Moves what belongs to the frame from `input` to the buffer; tells whether the frame is whole.
     fn collect(&mut self, length: usize, input: &mut &[u8]) -> bool {
+        if self.buffer.is_empty() && self.buffer.capacity() > length.max(Self::OWNED_FROM) {
+            // Room that was lent for a raw body. A frame that leaves with its buffer must not take that along.
+            self.buffer = Vec::new();
+        }
         let missing = length - self.buffer.len();
         let (part, rest) = input.split_at(input.len().min(missing));
         *input = rest;

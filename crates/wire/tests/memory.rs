@@ -244,6 +244,26 @@ fn a_barely_filled_buffer_is_lent_and_a_full_one_given_away() {
     }
 }
 
+#[test]
+fn room_that_was_lent_for_a_body_does_not_stay_with_the_next_frame() {
+    let start = frame_of(20);
+    let mut decoder = decoder();
+    assert!(decoder.next(&mut &start[..]).unwrap().is_some());
+    decoder.expect_body(1 << 20).unwrap();
+    assert!(decoder.read_space(1 << 20).is_some());
+    assert!(decoder.capacity() >= 1 << 20);
+
+    // The reader did not use the room; the body and half a frame come the other way.
+    let next = frame_of(20_000);
+    let stream = [vec![0; 1 << 20], next[..10_000].to_vec()].concat();
+    let mut input = &stream[..];
+    let Ok(Some(Event::Body { remaining: 0, .. })) = decoder.next(&mut input) else {
+        panic!("the body is whole")
+    };
+    assert_eq!(decoder.next(&mut input), Ok(None));
+    assert!(decoder.capacity() <= 20_000, "{} bytes", decoder.capacity());
+}
+
 /// PROTO-02. What a partial write leaves out is completed by the next; a body handed out has an owner of its own.
 #[test]
 fn head_and_body_may_be_written_apart_and_in_part() {

@@ -5,9 +5,10 @@ mod common;
 use bytes::Bytes;
 use proptest::prelude::*;
 use spark_rpc_wire::{
-    ChunkFetchFailure, ChunkFetchRequest, ChunkFetchSuccess, Event, FrameDecoder, MergedBlockMetaRequest,
-    MergedBlockMetaSuccess, Message, MessageType, OneWayMessage, RequestId, RpcFailure, RpcRequest,
-    RpcResponse, StreamChunkId, StreamFailure, StreamRequest, StreamResponse, UploadStream,
+    ChunkFetchFailure, ChunkFetchRequest, ChunkFetchSuccess, EncodeError, Event, FrameDecoder, LARGEST_FRAME,
+    MergedBlockMetaRequest, MergedBlockMetaSuccess, Message, MessageType, OneWayMessage, OpenFrame,
+    RequestId, RpcFailure, RpcRequest, RpcResponse, StreamChunkId, StreamFailure, StreamRequest,
+    StreamResponse, UploadStream, primitive,
 };
 
 use common::pieces;
@@ -169,6 +170,51 @@ fn debug_output_does_not_spell_out_bodies() {
     let shown =
         "UploadStream { request_id: RequestId(5), meta: [1000 bytes: abababababababab..], byte_count: 3 }";
     assert_eq!(format!("{upload:?}"), shown);
+}
+
+/// The memory of these bodies is never touched, so that it is not really taken.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn a_frame_beyond_the_largest_is_refused_and_leaves_the_output_as_it_was() {
+    let limit = LARGEST_FRAME;
+    let message = Message::from(OneWayMessage {
+        body: vec![0; limit as usize],
+    });
+    let refused = Err(EncodeError::FrameTooLong {
+        length: u64::from(limit) + 5,
+        limit,
+    });
+    let mut out = b"before".to_vec();
+    assert_eq!(message.encode(&mut out), refused);
+    assert_eq!(message.encode_head(&mut out), refused);
+    assert_eq!(out, b"before");
+
+    let largest = Message::from(OneWayMessage {
+        body: vec![0; limit as usize - 5],
+    });
+    assert_eq!(largest.encode_head(&mut out), Ok(()));
+    assert_eq!(out, b"before\x00\x00\x00\x00\x80\x00\x00\x06\x09\x7f\xff\xff\xf9");
+
+    let mut out = Vec::new();
+    let frame = OpenFrame::one_way(&mut out);
+    out = vec![0; limit as usize + 9];
+    assert_eq!(
+        frame.finish(&mut out),
+        Err(EncodeError::FrameTooLong {
+            length: u64::from(limit) + 1,
+            limit
+        })
+    );
+    assert!(out.is_empty());
+}
+
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn an_array_with_too_many_elements_is_refused() {
+    let mut out = Vec::new();
+    let refused = Err(EncodeError::LengthTooLarge { length: 1 << 31 });
+    assert_eq!(primitive::put_byte_array(&mut out, &vec![0; 1 << 31]), refused);
+    assert!(out.is_empty());
 }
 
 fn any_bytes() -> impl Strategy<Value = Bytes> {
