@@ -12,7 +12,9 @@ fuzz_target!(|content: &[u8]| {
     }
     let bytes = [&(content.len() as u64 + 8).to_be_bytes()[..], content].concat();
     let mut decoder = FrameDecoder::new(FrameDecoder::LARGEST_FRAME);
-    let Ok(Some(Event::Frame(frame))) = decoder.next(&mut &bytes[..]) else { panic!("the frame is whole") };
+    let Ok(Some(Event::Frame(frame))) = decoder.next(&mut &bytes[..]) else {
+        panic!("the frame is whole")
+    };
     let Ok(message) = frame.decode() else { return };
 
     if let Message::MergedBlockMetaSuccess(message) = &message
@@ -27,9 +29,13 @@ fuzz_target!(|content: &[u8]| {
     }
 
     let mut written = Vec::new();
-    message.encode(&mut written).expect("what came in one frame goes into one");
+    message
+        .encode(&mut written)
+        .expect("what came in one frame goes into one");
     let mut decoder = FrameDecoder::new(FrameDecoder::LARGEST_FRAME);
-    let Ok(Some(Event::Frame(frame))) = decoder.next(&mut &written[..]) else { panic!("the frame is whole") };
+    let Ok(Some(Event::Frame(frame))) = decoder.next(&mut &written[..]) else {
+        panic!("the frame is whole")
+    };
     assert_eq!(frame.decode().as_ref(), Ok(&message));
     if message.kind().has_request_id() {
         let mut patched = written.clone();

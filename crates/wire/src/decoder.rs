@@ -99,6 +99,8 @@ impl FrameDecoder {
     const OWNED_FROM: usize = 16 << 10;
     /// Reading directly is worth while when more than this many bytes are missing.
     const DIRECT_FROM: usize = 64 << 10;
+    /// The most room lent for a raw body, of which only the announced length is known.
+    const DIRECT_MOST: usize = 1 << 20;
     /// A buffer begins with this many bytes, unless the frame is shorter.
     const LEAST: usize = 256;
     /// An idle decoder keeps a buffer of at most this many bytes.
@@ -208,8 +210,8 @@ impl FrameDecoder {
     /// Returns `None` unless more than 64 KiB are missing; the caller then reads into a buffer of its own. It must have
     /// given the decoder everything it had read before. Whatever is written counts as received, and the next call of
     /// [`next`](Self::next) looks at it, before its input; an empty input will do. The room never reaches
-    /// beyond the frame or body. For a frame it is at most as large as what has arrived of it, or 64 KiB. It is real
-    /// memory, so ask for it when there is something to read.
+    /// beyond the frame or body. For a frame it is at most as large as what has arrived of it, or 64 KiB; for a raw body
+    /// at most 1 MiB. It is real memory, so ask for it when there is something to read.
     ///
     /// The result works with `tokio`'s `read_buf` and `try_read_buf`. It must only be written to, as [`BufMut`] allows;
     /// the vector inside belongs to the decoder, which panics if it finds bytes there that it made no room for.
@@ -230,6 +232,7 @@ impl FrameDecoder {
             room = room.min(held.max(Self::DIRECT_FROM));
             self.make_room(length, room);
         } else {
+            room = room.min(Self::DIRECT_MOST);
             self.buffer.reserve_exact(room);
         }
         Some((&mut self.buffer).limit(room))

@@ -193,6 +193,15 @@ fn the_room_for_a_frame_grows_with_what_has_arrived() {
 }
 
 #[test]
+fn the_room_for_a_raw_body_has_a_limit_of_its_own() {
+    let start = frame_of(20);
+    let mut decoder = decoder();
+    assert!(decoder.next(&mut &start[..]).unwrap().is_some());
+    decoder.expect_body(u64::MAX).unwrap();
+    assert_eq!(decoder.read_space(usize::MAX).unwrap().remaining_mut(), 1 << 20);
+}
+
+#[test]
 fn unfilled_room_is_no_data() {
     let stream = frame_of(200_000);
     let mut decoder = decoder();

@@ -152,6 +152,32 @@ fn frames_without_a_body_have_the_sizes_that_spark_gives_them() {
 }
 
 #[test]
+fn only_streams_and_uploads_have_bytes_behind_them() {
+    let response = |byte_count| StreamResponse {
+        stream_id: "name".into(),
+        byte_count,
+    };
+    let counts: [(Message<&[u8]>, u64); 5] = [
+        (response(5).into(), 5),
+        (response(0).into(), 0),
+        (response(-5).into(), 0),
+        (
+            UploadStream {
+                request_id: RequestId(1),
+                meta: Bytes::new(),
+                byte_count: i64::MAX,
+            }
+            .into(),
+            i64::MAX as u64,
+        ),
+        (OneWayMessage { body: &b"body"[..] }.into(), 0),
+    ];
+    for (message, count) in counts {
+        assert_eq!(message.body_behind(), count, "{message:?}");
+    }
+}
+
+#[test]
 fn debug_output_does_not_spell_out_bodies() {
     let body = Bytes::from(vec![0xab; 1000]);
     let request: Message<Bytes> = RpcRequest {

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "not every test binary uses everything")]
 
-use spark_rpc_wire::{Event, FrameDecoder, FrameError, Message};
+use spark_rpc_wire::{Event, FrameDecoder, FrameError};
 
 /// What came out of a decoder, with the pieces of one raw body joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,11 +39,7 @@ impl Receiver {
             match self.decoder.next(&mut input)? {
                 Some(Event::Frame(frame)) => {
                     self.items.push(Item::Frame(frame.as_bytes().to_vec()));
-                    count = match frame.decode() {
-                        Ok(Message::StreamResponse(message)) => message.byte_count.try_into().unwrap_or(0),
-                        Ok(Message::UploadStream(message)) => message.byte_count.try_into().unwrap_or(0),
-                        _ => 0,
-                    };
+                    count = frame.decode().map_or(0, |message| message.body_behind());
                 }
                 Some(Event::Body { data, remaining }) => {
                     assert!(!data.is_empty(), "pieces of bodies are never empty");
