@@ -2,7 +2,7 @@
 
 use std::{fmt, mem};
 
-use bytes::{BufMut, Bytes};
+use bytes::{BufMut, Bytes, buf::Limit};
 
 use crate::{Body, ForeignProtocol, Frame, FrameError, LARGEST_FRAME, LENGTH_FIELD, body::Brief};
 
@@ -30,8 +30,8 @@ use crate::{Body, ForeignProtocol, Frame, FrameError, LARGEST_FRAME, LENGTH_FIEL
 /// A frame that lies wholly in the input is borrowed from there. One that spans reads is collected in a buffer which
 /// grows with the bytes that have really arrived, to at most twice as many, whatever length was announced, and never
 /// beyond the frame's end. A collected frame of 16 KiB or more leaves with that buffer as [`Body::Owned`]; a smaller
-/// one is borrowed from it until the next call. A decoder with nothing to wait for keeps no more than
-/// a few hundred bytes once `next` has returned `None`.
+/// one is borrowed from it until the next call, and the buffer serves the next frame. A decoder with nothing to wait
+/// for keeps no more than 512 bytes once `next` has returned `None`.
 ///
 /// # Bulk data
 ///
@@ -92,10 +92,15 @@ impl FrameDecoder {
     /// blocks travel as streams.
     pub const DEFAULT_MAX_FRAME: u32 = 256 << 20;
 
+    /// The largest limit there can be: [`crate::LARGEST_FRAME`].
+    pub const LARGEST_FRAME: u32 = LARGEST_FRAME;
+
     /// Collected frames of at least this many bytes leave with their buffer.
     const OWNED_FROM: usize = 16 << 10;
     /// Reading directly is worth while when more than this many bytes are missing.
     const DIRECT_FROM: usize = 64 << 10;
+    /// The most room lent for a raw body, of which only the announced length is known.
+    const DIRECT_MOST: usize = 1 << 20;
     /// A buffer begins with this many bytes, unless the frame is shorter.
     const LEAST: usize = 256;
     /// An idle decoder keeps a buffer of at most this many bytes.
@@ -205,10 +210,12 @@ impl FrameDecoder {
     /// Returns `None` unless more than 64 KiB are missing; the caller then reads into a buffer of its own. It must have
     /// given the decoder everything it had read before. Whatever is written counts as received, and the next call of
     /// [`next`](Self::next) looks at it, before its input; an empty input will do. The room never reaches
-    /// beyond the frame or body. For a frame it is at most as large as what has arrived of it, or 64 KiB.
+    /// beyond the frame or body. For a frame it is at most as large as what has arrived of it, or 64 KiB; for a raw body
+    /// at most 1 MiB. It is real memory, so ask for it when there is something to read.
     ///
-    /// The result works with `tokio`'s `read_buf` and `try_read_buf`.
-    pub fn read_space(&mut self, at_most: usize) -> Option<impl BufMut + '_> {
+    /// The result works with `tokio`'s `read_buf` and `try_read_buf`. It must only be written to, as [`BufMut`] allows;
+    /// the vector inside belongs to the decoder, which panics if it finds bytes there that it made no room for.
+    pub fn read_space(&mut self, at_most: usize) -> Option<Limit<&mut Vec<u8>>> {
         let expected = match self.phase {
             Phase::Frame(length) => length,
             Phase::Body(expected) => saturating_usize(expected),
@@ -225,6 +232,7 @@ impl FrameDecoder {
             room = room.min(held.max(Self::DIRECT_FROM));
             self.make_room(length, room);
         } else {
+            room = room.min(Self::DIRECT_MOST);
             self.buffer.reserve_exact(room);
         }
         Some((&mut self.buffer).limit(room))
@@ -240,8 +248,10 @@ impl FrameDecoder {
         self.head_len + if self.lent { 0 } else { self.buffer.len() }
     }
 
-    /// Returns how many bytes of memory the decoder's buffer takes: at most about twice what is
-    /// [`buffered`](Self::buffered), plus what [`read_space`](Self::read_space) lent.
+    /// Returns how many bytes of memory the decoder's buffer takes.
+    ///
+    /// At most twice what is [`buffered`](Self::buffered) or 16 KiB, whichever is more, plus what
+    /// [`read_space`](Self::read_space) lent.
     pub fn capacity(&self) -> usize {
         self.buffer.capacity()
     }
@@ -329,6 +339,10 @@ impl FrameDecoder {
 
     /// Moves what belongs to the frame from `input` to the buffer; tells whether the frame is whole.
     fn collect(&mut self, length: usize, input: &mut &[u8]) -> bool {
+        if self.buffer.is_empty() && self.buffer.capacity() > length.max(Self::OWNED_FROM) {
+            // Room that was lent for a raw body. A frame that leaves with its buffer must not take that along.
+            self.buffer = Vec::new();
+        }
         let missing = length - self.buffer.len();
         let (part, rest) = input.split_at(input.len().min(missing));
         *input = rest;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
 use crate::{Body, DecodeError, Message, MessageType, body::Brief, message};
 
 /// One whole frame: its type, header and body, without the length field.
@@ -52,6 +54,11 @@ impl<'a> Frame<'a> {
     /// Returns how many bytes the frame takes on the wire, length field included: the value of that field.
     pub fn wire_len(&self) -> u64 {
         self.data.len() as u64 + crate::LENGTH_FIELD as u64
+    }
+
+    /// Returns the bytes that follow the length field, with an owner of their own. Copies only when they are borrowed.
+    pub fn into_bytes(self) -> Bytes {
+        self.data.into_bytes()
     }
 
     /// Returns the bytes that follow the length field.

@@ -172,6 +172,18 @@ impl<B: AsRef<[u8]>> Message<B> {
 }
 
 impl<B> Message<B> {
+    /// Returns how many raw bytes follow the frame, for
+    /// [`FrameDecoder::expect_body`](crate::FrameDecoder::expect_body). Zero for all types but two, and for a count that is
+    /// negative, which Spark takes for zero.
+    pub fn body_behind(&self) -> u64 {
+        let count = match self {
+            Message::StreamResponse(message) => message.byte_count,
+            Message::UploadStream(message) => message.byte_count,
+            _ => 0,
+        };
+        u64::try_from(count).unwrap_or(0)
+    }
+
     /// Replaces the body in the frame, if there is one, by what `f` makes of it.
     pub fn map_body<C>(self, f: impl FnOnce(B) -> C) -> Message<C> {
         match self {

@@ -271,3 +271,6 @@ fn put_count(out: &mut Vec<u8>, count: usize) -> Result<(), EncodeError> {
     put_i32(out, field);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
