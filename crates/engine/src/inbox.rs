@@ -224,6 +224,8 @@ impl<M> Inbox<M> {
         if batch.len() > self.batch_normal {
             return;
         }
+        // Some of the normal ones may be gone by now.
+        self.batch_normal = batch.len();
         self.control_bytes = 0;
         while let Some(message) = self.control.pop_back() {
             batch.push_front(message);

@@ -297,6 +297,20 @@ fn control_messages_never_pass_one_another() {
 }
 
 #[test]
+fn control_messages_that_join_a_batch_late_do_not_pass_one_another_either() {
+    let mut inbox = started(Delivery::Serial);
+    let mut batch = VecDeque::new();
+    post(&mut inbox, "a");
+    inbox.take_batch(&mut batch);
+    batch.pop_front();
+    post_control(&mut inbox, "1");
+    inbox.take_control(&mut batch);
+    post_control(&mut inbox, "2");
+    inbox.take_control(&mut batch);
+    assert_eq!(names(&batch), ["1"]);
+}
+
+#[test]
 fn a_batch_of_control_messages_is_not_overtaken_by_later_ones() {
     let mut inbox = started(Delivery::Serial);
     let mut batch = VecDeque::new();
