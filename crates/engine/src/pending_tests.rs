@@ -288,6 +288,20 @@ fn a_gap_of_many_rounds_misses_nothing() {
 }
 
 #[test]
+fn a_gap_of_more_than_a_round_visits_every_bucket_once() {
+    let now = Instant::now();
+    let mut asks: PendingAsks<u64, u32, ()> = PendingAsks::new(usize::MAX, now);
+    for tick in 1..=BUCKETS {
+        asks.begin(Some(now + TICK * tick as u32), Some(tick)).unwrap();
+    }
+    let mut woken = Vec::new();
+    asks.expire(now + 3 * TICK * BUCKETS as u32, &mut woken);
+    woken.sort_unstable();
+    assert!(woken.into_iter().eq(1..=BUCKETS));
+    assert_eq!(asks.next_deadline(), None);
+}
+
+#[test]
 fn neighbours_in_one_bucket_end_and_leave_independently() {
     let (mut asks, now) = asks();
     let round = TICK * BUCKETS as u32;
