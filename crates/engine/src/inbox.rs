@@ -140,8 +140,8 @@ impl<M> Inbox<M> {
         }
         let held = match lane {
             Lane::Normal => self.load,
-            // At most `max_items` of the steps that run can have come through the other lane; what runs beyond that
-            // counts here, so that control messages cannot pile up in the handlers of a concurrent endpoint either.
+            // Apart from events, at most `max_items` of the steps that run came through the other lane. What runs
+            // beyond that counts here, so that control messages cannot pile up in concurrent handlers either.
             Lane::Control => Load {
                 items: self.control.len() + self.running.saturating_sub(self.bounds.max_items),
                 bytes: self.control_bytes,
@@ -251,8 +251,8 @@ impl<M> Inbox<M> {
         };
     }
 
-    /// Reports that `on_start` has failed, before its step is reported done. Messages are still handled, but never concurrently (Spark's `Inbox` turns
-    /// concurrency on only when `onStart` returns normally).
+    /// Reports that `on_start` has failed, before its step is reported done. Messages are still handled, but never
+    /// concurrently (Spark's `Inbox` turns concurrency on only when `onStart` returns normally).
     pub fn start_failed(&mut self) {
         self.delivery = Delivery::Serial;
     }

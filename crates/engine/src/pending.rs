@@ -120,7 +120,9 @@ const NONE: u32 = u32::MAX;
 const BUCKETS: u64 = 1024;
 /// The bits of a slot's generation; one fewer than there are, so that ids are never negative.
 const GENERATIONS: u32 = 0x7fff_ffff;
-/// The tick of deadlines that are too far away to count; no clock gets there.
+/// A whole number, so that seconds and the rest can be converted each for itself, in 64 bits.
+const TICKS_PER_SECOND: u64 = 1_000_000_000 / TICK.subsec_nanos() as u64;
+/// The tick of deadlines, a billion years from now, that are too far away to count; no clock gets there.
 const NEVER: u64 = u64::MAX / 2;
 
 impl<W, R, C: Clone> PendingAsks<W, R, C> {
@@ -387,21 +389,26 @@ impl<W, R, C: Clone> PendingAsks<W, R, C> {
         }
     }
 
+    /// The first tick that is not before `deadline`.
     fn tick_of(&self, deadline: Instant) -> u64 {
-        let nanos = deadline.saturating_duration_since(self.epoch).as_nanos();
-        u64::try_from(nanos.div_ceil(TICK.as_nanos())).map_or(NEVER, |tick| tick.min(NEVER))
+        let time = deadline.saturating_duration_since(self.epoch);
+        let rest = time.subsec_nanos().div_ceil(TICK.subsec_nanos());
+        let ticks = time.as_secs().saturating_mul(TICKS_PER_SECOND);
+        ticks.saturating_add(u64::from(rest)).min(NEVER)
     }
 
+    /// The last tick that is not after `now`.
     fn tick_floor(&self, now: Instant) -> u64 {
-        let nanos = now.saturating_duration_since(self.epoch).as_nanos();
-        u64::try_from(nanos / TICK.as_nanos()).map_or(NEVER - 1, |tick| tick.min(NEVER - 1))
+        let time = now.saturating_duration_since(self.epoch);
+        let rest = time.subsec_nanos() / TICK.subsec_nanos();
+        let ticks = time.as_secs().saturating_mul(TICKS_PER_SECOND);
+        ticks.saturating_add(u64::from(rest)).min(NEVER - 1)
     }
 }
 
-/// The time from the epoch to `tick`. [`NEVER`], a billion years, still fits.
+/// The time from the epoch to `tick`; also [`NEVER`] still fits.
 fn since_epoch(tick: u64) -> Duration {
-    let per_second = 1_000_000_000 / u64::from(TICK.subsec_nanos());
-    Duration::from_secs(tick / per_second) + TICK * (tick % per_second) as u32
+    Duration::from_secs(tick / TICKS_PER_SECOND) + TICK * (tick % TICKS_PER_SECOND) as u32
 }
 
 fn matches_generation(generation: u32, id: AskId) -> bool {
