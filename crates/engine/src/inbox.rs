@@ -132,11 +132,21 @@ impl<M> Inbox<M> {
     /// control lane has room for as many messages and bytes again, so that a flood cannot keep control traffic out.
     #[inline]
     pub fn post(&mut self, message: M, lane: Lane, bytes: usize) -> Result<Posted, Rejected<M>> {
+        if let Err(reason) = self.admit(lane, bytes) {
+            return Err(Rejected { message, reason });
+        }
+        Ok(self.push(message, lane, bytes))
+    }
+
+    /// Says whether [`post`](Self::post) would take a message now.
+    ///
+    /// # Errors
+    ///
+    /// Why it would not.
+    #[inline]
+    pub fn admit(&self, lane: Lane, bytes: usize) -> Result<(), RejectReason> {
         if self.closed {
-            return Err(Rejected {
-                message,
-                reason: RejectReason::Stopped,
-            });
+            return Err(RejectReason::Stopped);
         }
         let held = match lane {
             Lane::Normal => self.load,
@@ -147,13 +157,33 @@ impl<M> Inbox<M> {
                 bytes: self.control_bytes,
             },
         };
-        if let Err(full) = self.bounds.admit(held, bytes) {
+        self.bounds.admit(held, bytes).map_err(RejectReason::Full)
+    }
+
+    /// Queues a message that has been [admitted](Self::admit) before, also if a bound has been reached since.
+    ///
+    /// # Errors
+    ///
+    /// Gives the message back once [`stop`](Self::stop) has been called.
+    #[inline]
+    pub fn post_admitted(&mut self, message: M, lane: Lane, bytes: usize) -> Result<Posted, Rejected<M>> {
+        if self.closed {
             return Err(Rejected {
                 message,
-                reason: RejectReason::Full(full),
+                reason: RejectReason::Stopped,
             });
         }
         Ok(self.push(message, lane, bytes))
+    }
+
+    /// Reports that `messages` messages of `bytes` bytes of a batch at work have been handled, so that others find room
+    /// before the batch is done. They are not reported again with [`step_done`](Self::step_done).
+    ///
+    /// # Panics
+    ///
+    /// Debug builds panic when more is reported than was taken.
+    pub fn consumed(&mut self, messages: usize, bytes: usize) {
+        self.load.remove(messages, bytes);
     }
 
     /// Queues an event that no bound may keep out, such as the end of a connection. It counts as one message of no

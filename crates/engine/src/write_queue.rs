@@ -72,22 +72,7 @@ impl WriteQueue {
         spare: impl FnOnce() -> Vec<u8>,
     ) -> Result<Pushed, Full> {
         let pushed = self.admit(lane, frame.len())?;
-        let chunks = self.lane(lane);
-        match chunks.back_mut() {
-            Some(Queued { chunk, open: true }) if chunk.bytes.len() + frame.len() <= CHUNK => {
-                chunk.bytes.extend_from_slice(frame);
-                chunk.frames += 1;
-            }
-            _ => {
-                let mut bytes = spare();
-                bytes.clear();
-                bytes.extend_from_slice(frame);
-                chunks.push_back(Queued {
-                    chunk: Chunk { bytes, frames: 1 },
-                    open: true,
-                });
-            }
-        }
+        self.append(lane, frame, spare);
         Ok(pushed)
     }
 
@@ -99,17 +84,34 @@ impl WriteQueue {
     pub fn push_owned(&mut self, lane: Lane, frame: Vec<u8>) -> Result<Pushed, (Vec<u8>, Full)> {
         match self.admit(lane, frame.len()) {
             Ok(pushed) => {
-                self.lane(lane).push_back(Queued {
-                    chunk: Chunk {
-                        bytes: frame,
-                        frames: 1,
-                    },
-                    open: false,
-                });
+                self.append_owned(lane, frame);
                 Ok(pushed)
             }
             Err(full) => Err((frame, full)),
         }
+    }
+
+    /// Queues an answer to a request that the peer has made. Answers have no bound of their own, since dropping one would
+    /// leave the asker waiting: the reader takes no further requests while the queue [is over](Self::is_over).
+    pub fn push_answer(&mut self, lane: Lane, frame: &[u8], spare: impl FnOnce() -> Vec<u8>) -> Pushed {
+        let was_empty = self.is_empty();
+        self.load.add(frame.len());
+        self.append(lane, frame, spare);
+        Pushed { was_empty }
+    }
+
+    /// Queues a large answer without copying it; see [`push_answer`](Self::push_answer).
+    pub fn push_owned_answer(&mut self, lane: Lane, frame: Vec<u8>) -> Pushed {
+        let was_empty = self.is_empty();
+        self.load.add(frame.len());
+        self.append_owned(lane, frame);
+        Pushed { was_empty }
+    }
+
+    /// Whether the queue is filled beyond its bounds, as answers may do, and also one oversized frame.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.load.items > self.bounds.max_items || self.load.bytes > self.bounds.max_bytes
     }
 
     /// Takes the next chunk to write: control first.
@@ -164,6 +166,36 @@ impl WriteQueue {
         let was_empty = self.is_empty();
         self.load.add(bytes);
         Ok(Pushed { was_empty })
+    }
+
+    #[inline]
+    fn append(&mut self, lane: Lane, frame: &[u8], spare: impl FnOnce() -> Vec<u8>) {
+        let chunks = self.lane(lane);
+        match chunks.back_mut() {
+            Some(Queued { chunk, open: true }) if chunk.bytes.len() + frame.len() <= CHUNK => {
+                chunk.bytes.extend_from_slice(frame);
+                chunk.frames += 1;
+            }
+            _ => {
+                let mut bytes = spare();
+                bytes.clear();
+                bytes.extend_from_slice(frame);
+                chunks.push_back(Queued {
+                    chunk: Chunk { bytes, frames: 1 },
+                    open: true,
+                });
+            }
+        }
+    }
+
+    fn append_owned(&mut self, lane: Lane, frame: Vec<u8>) {
+        self.lane(lane).push_back(Queued {
+            chunk: Chunk {
+                bytes: frame,
+                frames: 1,
+            },
+            open: false,
+        });
     }
 
     fn lane(&mut self, lane: Lane) -> &mut VecDeque<Queued> {

@@ -1,1 +1,3 @@
 //! Apache Spark's RPC layer in Rust: named endpoints with mailboxes, references that work the same near and far.
+
+pub mod config;

@@ -1,0 +1,208 @@
+//! The table of all keys that are known, from which the documentation and the suggestions are made.
+
+/// What is known about one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyInfo {
+    /// The key.
+    pub name: &'static str,
+    /// The form of its values; in brackets what a bare number means.
+    pub takes: &'static str,
+    /// The value that counts when it is not set.
+    pub default: &'static str,
+    /// Whose key it is.
+    pub owner: Owner,
+    /// Where its value goes.
+    pub effect: Effect,
+    /// What it sets, or why it has no effect.
+    pub meaning: &'static str,
+}
+
+/// Whose key it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Apache Spark's; the meaning is Spark's too.
+    Spark,
+    /// An addition of this crate, which Spark does not know.
+    Own,
+}
+
+/// Where the value of a key goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effect {
+    /// Into this field of [`RpcConf`](super::RpcConf).
+    Field(&'static str),
+    /// Into this field of [`EnvAddresses`](super::EnvAddresses).
+    Address(&'static str),
+    /// Nowhere: it is accepted, and told by [`RpcConf::ignored`](super::RpcConf::ignored).
+    Ignored,
+    /// Not into these settings, but into those of authentication.
+    Authentication,
+}
+
+/// Returns all keys that are known, grouped as in the documentation.
+pub fn known_keys() -> &'static [KeyInfo] {
+    KEYS
+}
+
+const fn spark(
+    name: &'static str,
+    takes: &'static str,
+    default: &'static str,
+    field: &'static str,
+    meaning: &'static str,
+) -> KeyInfo {
+    KeyInfo {
+        name,
+        takes,
+        default,
+        owner: Owner::Spark,
+        effect: Effect::Field(field),
+        meaning,
+    }
+}
+
+const fn own(
+    name: &'static str,
+    takes: &'static str,
+    default: &'static str,
+    field: &'static str,
+    meaning: &'static str,
+) -> KeyInfo {
+    KeyInfo {
+        name,
+        takes,
+        default,
+        owner: Owner::Own,
+        effect: Effect::Field(field),
+        meaning,
+    }
+}
+
+const fn address(
+    name: &'static str,
+    takes: &'static str,
+    default: &'static str,
+    field: &'static str,
+    meaning: &'static str,
+) -> KeyInfo {
+    KeyInfo {
+        name,
+        takes,
+        default,
+        owner: Owner::Spark,
+        effect: Effect::Address(field),
+        meaning,
+    }
+}
+
+const fn ignored(name: &'static str, reason: &'static str) -> KeyInfo {
+    KeyInfo {
+        name,
+        takes: "",
+        default: "",
+        owner: Owner::Spark,
+        effect: Effect::Ignored,
+        meaning: reason,
+    }
+}
+
+const TIME_S: &str = "time (s)";
+const TIME_MS: &str = "time (ms)";
+const TIME_US: &str = "time (µs)";
+const SIZE: &str = "size (bytes)";
+const SIZE_MIB: &str = "size (MiB)";
+const NUMBER: &str = "whole number";
+const SWITCH: &str = "true, false";
+const TEXT: &str = "text";
+
+const ONE_RUNTIME: &str =
+    "connections run on the runtime that started the env and have no threads of their own";
+const BUFFERS: &str = "there is no choice of buffer allocators";
+const IO_MODE: &str = "the value is checked, but the runtime decides how it waits for sockets";
+const FETCHES: &str = "it governs block fetches, which are no part of an RPC env";
+const CHUNKS: &str = "an RPC env serves no shuffle chunks";
+const JAVA_STREAM: &str = "each message is a Java object stream of its own, written without it";
+
+#[rustfmt::skip] // A table reads best with one row a line.
+const KEYS: &[KeyInfo] = &[
+    // RPC
+    spark("spark.rpc.askTimeout", TIME_S, "spark.network.timeout", "ask_timeout", "time limit of an ask; whole seconds"),
+    spark("spark.rpc.lookupTimeout", TIME_S, "spark.network.timeout", "lookup_timeout", "time limit of looking an endpoint up; whole seconds"),
+    spark("spark.network.timeout", TIME_S, "120s", "ask_timeout", "default of the two above and of the connection timeout; whole seconds"),
+    spark("spark.rpc.numRetries", NUMBER, "3", "num_retries", "attempts of an ask with retry; read by Spark up to 2.2"),
+    spark("spark.rpc.retry.wait", TIME_MS, "3s", "retry_wait", "pause between those attempts; read by Spark up to 2.2"),
+    spark("spark.port.maxRetries", NUMBER, "16", "port_max_retries", "further ports tried when the wanted one is taken"),
+    spark("spark.testing", TEXT, "–", "port_max_retries", "if set to anything, the default of the row above is 100"),
+    spark("spark.rpc.connect.threads", NUMBER, "64", "max_connecting", "outboxes that may be connecting at once"),
+    spark("spark.rpc.netty.dispatcher.numThreads", NUMBER, "–", "dispatcher_threads", "own threads for endpoints; unset: they run on the runtime that started the env (Spark: one thread per core, at least 2)"),
+    spark("spark.driver.rpc.netty.dispatcher.numThreads", NUMBER, "previous row", "dispatcher_threads", "the same for a driver"),
+    spark("spark.executor.rpc.netty.dispatcher.numThreads", NUMBER, "two rows up", "dispatcher_threads", "the same for an executor"),
+    spark("spark.executor.id", TEXT, "–", "dispatcher_threads", "chooses between the two above: `driver`, or anything else for an executor; unset: neither"),
+    spark("spark.rpc.message.maxSize", SIZE_MIB, "128", "task_message_max_bytes", "largest serialized task or map status a scheduler should send, at most 2047; **not** a limit of the transport"),
+    own("spark.rpc.concurrentHandlers", NUMBER, "1024", "concurrent_handlers", "handlers of one concurrent endpoint that may run at once"),
+    own("spark.rpc.inbox.maxMessages", NUMBER, "262144", "inbox.max_messages", "messages that may wait in one inbox"),
+    own("spark.rpc.inbox.maxBytes", SIZE, "256m", "inbox.max_bytes", "bytes that may wait in one inbox"),
+    own("spark.rpc.inbox.whenFull", "wait, reject", "wait", "inbox.when_full", "what happens to a message from the network that finds the inbox full; local sends are always rejected"),
+    own("spark.rpc.inbox.waitLimit", TIME_S, "10s", "inbox.when_full", "how long it waits before it is rejected; contradicts `whenFull = reject`"),
+    own("spark.rpc.outbox.maxMessages", NUMBER, "262144", "outbox.max_messages", "messages that may wait for a connection to one address"),
+    own("spark.rpc.outbox.maxBytes", SIZE, "256m", "outbox.max_bytes", "bytes that may wait for a connection to one address"),
+    own("spark.rpc.shutdown.drainLimit", TIME_S, "10s", "drain_limit", "how long a shutdown waits for handlers and answers"),
+    own("spark.rpc.metrics.enabled", SWITCH, "false", "metrics", "whether metrics are recorded"),
+    own("spark.rpc.seed", NUMBER, "–", "seed", "start of all randomness, for simulation; unset: from the system"),
+    // Transport
+    spark("spark.rpc.io.connectionTimeout", TIME_S, "spark.network.timeout", "transport.connection_timeout", "silence after which a connection with outstanding requests is cut; whole seconds, 0 and less: off"),
+    spark("spark.rpc.io.connectionCreationTimeout", TIME_S, "spark.rpc.io.connectionTimeout", "transport.connection_creation_timeout", "time limit of connecting; whole seconds, 0 and less: the operating system's"),
+    spark("spark.rpc.io.backLog", NUMBER, "-1", "transport.backlog", "connections that may wait for being accepted; 0 and less: the system's choice"),
+    spark("spark.rpc.io.receiveBuffer", NUMBER, "-1", "transport.receive_buffer", "bytes of the socket's receive buffer; 0 and less: the system's choice"),
+    spark("spark.rpc.io.sendBuffer", NUMBER, "-1", "transport.send_buffer", "bytes of the socket's send buffer; 0 and less: the system's choice"),
+    spark("spark.rpc.io.enableTcpKeepAlive", SWITCH, "false", "transport.keep_alive", "TCP keep-alive on accepted connections; opened ones always have it"),
+    spark("spark.rpc.io.retryWait", TIME_S, "5s", "transport.retry_wait", "pause between attempts; 95 % of it is the window in which callers that ask for it fail at once after a failed connect; whole seconds"),
+    own("spark.rpc.io.congestion", TEXT, "–", "transport.congestion", "name of the TCP congestion control; unset: the system's choice"),
+    own("spark.rpc.io.closeIdleConnections", SWITCH, "false", "transport.close_idle_connections", "whether connections with nothing outstanding are closed after the connection timeout as well; contradicts a connection timeout that is off"),
+    own("spark.rpc.io.maxFrameSize", SIZE, "2147483646", "transport.max_frame_bytes", "largest frame accepted, 1k up to the default, which is Spark's limit"),
+    own("spark.rpc.io.writeQueue.maxBytes", SIZE, "64m, or maxFrameSize if that is set and larger", "transport.write_queue_max_bytes", "bytes that may wait for one socket; not below a `maxFrameSize` that is set"),
+    own("spark.rpc.io.writeQueue.maxFrames", NUMBER, "1048576", "transport.write_queue_max_frames", "frames that may wait for one socket"),
+    own("spark.rpc.io.readBuffer", SIZE, "256k", "transport.read_buffer", "bytes that one read asks for, 1k to 64m"),
+    own("spark.rpc.io.maxPendingRequests", NUMBER, "1048576", "transport.max_pending_requests", "requests that may be outstanding on one connection"),
+    own("spark.rpc.io.wakeupsPerBatch", NUMBER, "128", "transport.wakeups_per_batch", "tasks that a reader wakes before it lets them run"),
+    own("spark.rpc.io.busyPoll", TIME_US, "0", "transport.busy_poll", "how long a connection keeps trying to read before it sleeps, at most 1s; 0: off"),
+    own("spark.rpc.io.maxConnections", NUMBER, "65536", "transport.max_connections", "accepted connections open at once; -1: no bound"),
+    own("spark.rpc.io.closeTimeout", TIME_S, "10s", "transport.close_timeout", "how long closing a connection waits for its peer"),
+    // Addresses of a driver
+    address("spark.driver.host", TEXT, "the local host name", "advertised_host", "host that others are told"),
+    address("spark.driver.bindAddress", TEXT, "spark.driver.host", "bind_host", "host that is bound"),
+    address("spark.driver.port", NUMBER, "0", "port", "port that is bound, 1024 to 65535; 0: a free one"),
+    // Without effect
+    ignored("spark.rpc.io.numConnectionsPerPeer", "an RPC env uses one connection per peer, in Spark too, which keeps messages in order"),
+    ignored("spark.rpc.io.threads", ONE_RUNTIME),
+    ignored("spark.rpc.io.serverThreads", ONE_RUNTIME),
+    ignored("spark.rpc.io.clientThreads", ONE_RUNTIME),
+    ignored("spark.driver.rpc.io.serverThreads", ONE_RUNTIME),
+    ignored("spark.driver.rpc.io.clientThreads", ONE_RUNTIME),
+    ignored("spark.executor.rpc.io.serverThreads", ONE_RUNTIME),
+    ignored("spark.executor.rpc.io.clientThreads", ONE_RUNTIME),
+    ignored("spark.files.io.threads", ONE_RUNTIME),
+    ignored("spark.io.mode.default", IO_MODE),
+    ignored("spark.rpc.io.mode", IO_MODE),
+    ignored("spark.rpc.io.preferDirectBufs", BUFFERS),
+    ignored("spark.network.io.preferDirectBufs", BUFFERS),
+    ignored("spark.network.sharedByteBufAllocators.enabled", BUFFERS),
+    ignored("spark.rpc.io.enableVerboseMetrics", "it measures the allocators of a library that is not used here"),
+    ignored("spark.rpc.io.maxRetries", FETCHES),
+    ignored("spark.rpc.io.lazyFD", "there is no choice of when a file is opened"),
+    ignored("spark.storage.memoryMapThreshold", "no file is mapped into memory"),
+    ignored("spark.shuffle.maxChunksBeingTransferred", CHUNKS),
+    ignored("spark.shuffle.server.chunkFetchHandlerThreadsPercent", CHUNKS),
+    ignored("spark.blockManager.port", "there is no block transfer server"),
+    ignored("spark.network.timeoutInterval", "it paces a driver's search for dead executors"),
+    ignored("spark.serializer.objectStreamReset", JAVA_STREAM),
+    ignored("spark.serializer.extraDebugInfo", "messages are not serialized by reflection, so no field can turn out unserializable"),
+    // Elsewhere
+    KeyInfo { name: "spark.rpc.sasl.timeout", takes: TIME_S, default: "30s", owner: Owner::Spark, effect: Effect::Authentication, meaning: "time limit of an authentication round trip" },
+];
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;

@@ -1,0 +1,272 @@
+//! The users' handle of one connection.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use spark_rpc_engine::{AskId, Lane, Outcome};
+use spark_rpc_net::SocketName;
+use spark_rpc_wire::{OpenFrame, RequestId};
+
+use crate::buffers::with_frame_buffer;
+use crate::error::{ConnectionError, RequestError, SendError};
+use crate::link::{Closing, Reply, Shared, Timing, now};
+
+/// A connection to a peer, on which both sides may send and ask (Spark's `TransportClient`).
+///
+/// Clones share the connection. It lives until it is [closed](Self::close), fails, or its server or factory ends, not
+/// until the last clone is dropped. Equality means the same connection.
+#[derive(Clone)]
+pub struct TransportClient {
+    shared: Arc<Shared>,
+}
+
+impl TransportClient {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The other end: the address dialled, or for an accepted connection what the socket says.
+    #[must_use]
+    pub fn peer(&self) -> &SocketName {
+        &self.shared.peer
+    }
+
+    /// This end of the socket.
+    #[must_use]
+    pub fn local(&self) -> &SocketName {
+        &self.shared.local
+    }
+
+    /// A number that no other connection of the same context has.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.shared.id
+    }
+
+    /// Whether messages can be sent: the connection has neither ended nor begun to close.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        let link = self.shared.link();
+        link.ended.is_none() && link.closing.is_none()
+    }
+
+    /// Requests that wait for their answer.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.shared.link().pending.waiting()
+    }
+
+    /// The identity that the peer has proven, if it has.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.shared.client_id.get().map(String::as_str)
+    }
+
+    /// Sets the identity that the peer has proven. It can be set once.
+    ///
+    /// # Errors
+    ///
+    /// Gives the id back if one is set.
+    pub fn set_client_id(&self, id: String) -> Result<(), String> {
+        self.shared.client_id.set(id)
+    }
+
+    /// Sends a one-way message with `body`.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]: the message has not been sent. Without an error it is on its way; whether it arrives is not known.
+    pub fn send(&self, body: &[u8]) -> Result<(), SendError> {
+        with_frame_buffer(|out| {
+            let frame = OpenFrame::one_way(out);
+            out.extend_from_slice(body);
+            frame.finish(out).map_err(SendError::TooLong)?;
+            self.send_frame(Lane::Normal, out)
+        })
+    }
+
+    /// Queues one whole encoded frame that needs no answer. A large frame is moved out of `frame`.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]: the frame has not been queued and `frame` is as it was.
+    pub fn send_frame(&self, lane: Lane, frame: &mut Vec<u8>) -> Result<(), SendError> {
+        self.shared.push(lane, frame)
+    }
+
+    /// Sends a request with `body` and waits for the answer's body, at most for `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// | Error | Was the request handled? |
+    /// | --- | --- |
+    /// | [`RequestError::NotSent`] | no |
+    /// | [`RequestError::Failed`] | the peer says that it failed |
+    /// | [`RequestError::TimedOut`], [`RequestError::Connection`] | unknown |
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future forgets the answer, not the request.
+    pub async fn send_rpc(&self, body: &[u8], timeout: Option<Duration>) -> Result<Bytes, RequestError> {
+        let request = with_frame_buffer(|out| {
+            let frame = OpenFrame::rpc_request(out, RequestId(0));
+            out.extend_from_slice(body);
+            frame.finish(out).map_err(SendError::TooLong)?;
+            self.request_frame(Lane::Normal, out, timeout)
+        })?;
+        request.await
+    }
+
+    /// Queues one whole encoded request frame, whose id is chosen here, and returns the wait for its answer.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]: the frame has not been queued and `frame` is as it was, but for its id.
+    pub fn request_frame(
+        &self,
+        lane: Lane,
+        frame: &mut Vec<u8>,
+        timeout: Option<Duration>,
+    ) -> Result<PendingRequest, SendError> {
+        let now = now();
+        let deadline = timeout.map(|timeout| now + timeout);
+        let id = self.shared.begin(lane, frame, Timing { now, deadline }, None)?;
+        Ok(PendingRequest {
+            client: self.clone(),
+            id,
+            waited: timeout.unwrap_or_default(),
+            finished: false,
+        })
+    }
+
+    /// Waits until the write queue takes frames again, or the connection has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn wait_for_room(&self) {
+        poll_fn(|cx| {
+            let mut link = self.shared.link();
+            if link.queue.has_room(0) || link.ended.is_some() {
+                return Poll::Ready(());
+            }
+            link.want_room.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Notes that the connection is about to be used, so that it does not idle out in between.
+    pub(crate) fn touch(&self) {
+        self.shared.link().idle.request(now());
+    }
+
+    /// Closes the connection once everything queued has been written; later messages are refused.
+    pub fn close(&self) {
+        self.shared.close(Closing::Flushed);
+    }
+
+    /// Closes the connection at once; outstanding requests fail.
+    pub fn abort(&self) {
+        self.shared.close(Closing::Now(ConnectionError::ClosedHere {
+            peer: self.shared.peer.clone(),
+        }));
+    }
+
+    /// Waits until the connection has ended and returns why it did.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn closed(&self) -> Arc<ConnectionError> {
+        poll_fn(|cx| {
+            let mut link = self.shared.link();
+            if let Some(cause) = &link.ended {
+                return Poll::Ready(Arc::clone(cause));
+            }
+            link.want_end.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Bytes that wait for the socket.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.shared.link().queue.load().bytes
+    }
+}
+
+impl PartialEq for TransportClient {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Eq for TransportClient {}
+
+impl fmt::Debug for TransportClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransportClient")
+            .field("id", &self.shared.id)
+            .field("peer", &format_args!("{}", self.shared.peer))
+            .finish_non_exhaustive()
+    }
+}
+
+/// The wait for the answer to one request.
+///
+/// Dropping it frees the request's place at once; an answer that still comes is counted and discarded.
+#[derive(Debug)]
+#[must_use = "dropping it discards the answer"]
+pub struct PendingRequest {
+    client: TransportClient,
+    id: AskId,
+    waited: Duration,
+    finished: bool,
+}
+
+impl PendingRequest {
+    /// The connection that the request went out on.
+    #[must_use]
+    pub fn client(&self) -> &TransportClient {
+        &self.client
+    }
+}
+
+impl Future for PendingRequest {
+    type Output = Result<Bytes, RequestError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(outcome) = self.client.shared.poll(self.id, cx.waker()) else {
+            return Poll::Pending;
+        };
+        self.finished = true;
+        Poll::Ready(match outcome {
+            Outcome::Reply(Reply::Response(body)) => Ok(body),
+            Outcome::Reply(Reply::Failure(text)) => Err(RequestError::Failed { text }),
+            Outcome::TimedOut => Err(RequestError::TimedOut {
+                peer: self.client.shared.peer.clone(),
+                waited: self.waited,
+            }),
+            Outcome::Failed(cause) => Err(RequestError::Connection(cause)),
+        })
+    }
+}
+
+impl Drop for PendingRequest {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.client.shared.cancel(self.id);
+        }
+    }
+}

@@ -1,0 +1,507 @@
+//! The task that drives one connection: reads, decodes, hands in, writes, and watches the clock.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
+
+use spark_rpc_engine::{Chunk, IdleVerdict};
+use spark_rpc_net::{BoxFuture, Stream};
+use spark_rpc_wire::FrameDecoder;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+use crate::buffers::with_read_buffer;
+use crate::client::TransportClient;
+use crate::connections::Connections;
+use crate::error::ConnectionError;
+use crate::handler::RpcHandler;
+use crate::intake::{Intake, IntakeEnd};
+use crate::link::{Closing, Shared, TransportCounters, now};
+
+/// Drives one connection until it ends.
+///
+/// One task does everything, by hand-written polling: a turn first reads and hands in all that has arrived, then lets
+/// every other ready task run once (it wakes itself and returns), and only then takes the write queue. So the answers
+/// to one read, and the requests of many tasks, leave in one system call.
+pub(crate) struct Driver {
+    client: TransportClient,
+    stream: Box<dyn Stream>,
+    handler: Box<dyn RpcHandler>,
+    intake: Intake,
+    owner: Weak<Connections>,
+    writing: Option<(Chunk, usize)>,
+    /// The others have had their turn since the write queue was found filled.
+    yielded: bool,
+    /// The last write found the socket full.
+    blocked_since: Option<Instant>,
+    /// Reading pauses until this is done.
+    stalled: Option<BoxFuture<'static, ()>>,
+    /// Input that arrived before reading was paused.
+    unread: Vec<u8>,
+    /// Answers fill the queue beyond its bounds: no further requests are read.
+    over: bool,
+    wakers: Vec<Waker>,
+    timer: Option<Pin<Box<Sleep>>>,
+    spin_until: Option<Instant>,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    New,
+    Open,
+    /// Everything queued is to be written, then the connection ends.
+    Flushing {
+        until: Instant,
+    },
+    /// This side is done; the peer's end is awaited so that it gets our last bytes.
+    Lingering {
+        until: Instant,
+    },
+    Ended,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        client: TransportClient,
+        stream: Box<dyn Stream>,
+        handler: Box<dyn RpcHandler>,
+        owner: Weak<Connections>,
+    ) -> Self {
+        let max_frame = client.shared().conf.max_frame_bytes;
+        Self {
+            client,
+            stream,
+            handler,
+            intake: Intake::new(FrameDecoder::new(max_frame)),
+            owner,
+            writing: None,
+            yielded: false,
+            blocked_since: None,
+            stalled: None,
+            unread: Vec::new(),
+            over: false,
+            wakers: Vec::new(),
+            timer: None,
+            spin_until: None,
+            phase: Phase::New,
+        }
+    }
+
+    fn shared(&self) -> &Shared {
+        self.client.shared()
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<ConnectionError> {
+        if self.phase == Phase::New {
+            self.phase = Phase::Open;
+            self.handler.channel_active(&self.client);
+        }
+        let now = now();
+        let mut again = match self.phase {
+            Phase::Lingering { .. } => match self.discard_until_end(cx) {
+                Poll::Ready(()) => return Poll::Ready(self.closed_here()),
+                Poll::Pending => false,
+            },
+            _ => match self.read(cx, now) {
+                Ok(again) => again,
+                Err(cause) => return Poll::Ready(cause),
+            },
+        };
+        again |= self.wake_some();
+        match self.write(cx, now) {
+            Ok(more) => again |= more,
+            Err(error) => return Poll::Ready(self.socket_error(error)),
+        }
+        let fired = self
+            .timer
+            .as_mut()
+            .is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
+        if let Some(cause) = self.settle(cx, now, fired, &mut again) {
+            return Poll::Ready(cause);
+        }
+        again |= self.wake_some();
+        if again {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Reads until the socket is empty or the turn's share is used up; returns whether to come back at once.
+    fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, ConnectionError> {
+        for _ in 0..READS_PER_TURN {
+            if let Some(wait) = &mut self.stalled {
+                if wait.as_mut().poll(cx).is_pending() {
+                    return Ok(false);
+                }
+                self.stalled = None;
+            }
+            if self.over {
+                return Ok(false);
+            }
+            if !self.unread.is_empty() {
+                let unread = std::mem::take(&mut self.unread);
+                self.take_in(&unread, now)?;
+                continue;
+            }
+            match self.read_once(cx, now) {
+                Poll::Ready(result) => result?,
+                Poll::Pending => return Ok(self.spins(now)),
+            }
+        }
+        Ok(true)
+    }
+
+    fn read_once(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), ConnectionError>> {
+        // The rest of a large frame goes straight to where it is collected.
+        let direct = self.intake.space().map(|mut space| {
+            let read = std::pin::pin!(self.stream.read_buf(&mut space));
+            read.poll(cx)
+        });
+        if let Some(read) = direct {
+            let n = ready!(read).map_err(|error| self.socket_error(error))?;
+            self.note_read(n, now)?;
+            return Poll::Ready(self.take_in(&[], now));
+        }
+        let size = self.shared().conf.read_buffer;
+        with_read_buffer(size, |buffer| {
+            let mut space = ReadBuf::new(buffer);
+            if let Err(error) = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space)) {
+                return Poll::Ready(Err(self.socket_error(error)));
+            }
+            self.note_read(space.filled().len(), now)?;
+            Poll::Ready(self.take_in(space.filled(), now))
+        })
+    }
+
+    fn note_read(&mut self, n: usize, now: Instant) -> Result<(), ConnectionError> {
+        if n == 0 {
+            return Err(ConnectionError::ClosedByPeer {
+                peer: self.shared().peer.clone(),
+            });
+        }
+        TransportCounters::add(&self.shared().counters.bytes_read, n as u64);
+        let busy_poll = self.shared().conf.busy_poll;
+        if !busy_poll.is_zero() {
+            self.spin_until = Some(now + busy_poll);
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, input: &[u8], now: Instant) -> Result<(), ConnectionError> {
+        let end = self.intake.take(input, &self.client, &mut *self.handler);
+        self.handler.batch_ended();
+        self.intake
+            .complete_requests(self.client.shared(), now, &mut self.wakers);
+        match end {
+            IntakeEnd::UsedUp => Ok(()),
+            IntakeEnd::Paused { wait, rest } => {
+                self.unread.extend_from_slice(rest);
+                self.stalled = Some(wait);
+                Ok(())
+            }
+            IntakeEnd::Closing => {
+                self.over = true;
+                Ok(())
+            }
+            IntakeEnd::Failed(cause) => Err(cause),
+        }
+    }
+
+    /// Whether to come back at once although there is nothing to do.
+    fn spins(&mut self, now: Instant) -> bool {
+        match self.spin_until {
+            Some(until) if now < until => true,
+            _ => {
+                self.spin_until = None;
+                false
+            }
+        }
+    }
+
+    /// Wakes as many waiting tasks as the settings allow at once; returns whether some are left.
+    fn wake_some(&mut self) -> bool {
+        if self.wakers.is_empty() {
+            return false;
+        }
+        // More than tokio's run queue holds would go to its global queue, and starve there.
+        let n = self.wakers.len().min(self.shared().conf.wakeups_per_batch);
+        self.wakers.drain(..n).for_each(Waker::wake);
+        if self.wakers.is_empty() {
+            self.wakers = Vec::new();
+        }
+        !self.wakers.is_empty()
+    }
+
+    /// Writes what waits until the socket is full; returns whether to come back at once.
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<bool> {
+        loop {
+            if let Some((chunk, written)) = &mut self.writing {
+                let result = Pin::new(&mut self.stream).poll_write(cx, &chunk.bytes[*written..]);
+                let Poll::Ready(result) = result else {
+                    self.blocked_since.get_or_insert(now);
+                    return Ok(false);
+                };
+                let n = result?;
+                if n == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                self.blocked_since = None;
+                *written += n;
+                TransportCounters::add(&self.client.shared().counters.bytes_written, n as u64);
+                if *written < chunk.bytes.len() {
+                    continue;
+                }
+            }
+            if let Some((chunk, _)) = self.writing.take() {
+                self.finish_chunk(chunk, now);
+            }
+            let mut link = self.client.shared().link();
+            if link.queue.is_empty() {
+                self.yielded = false;
+                return Ok(false);
+            }
+            if !self.yielded {
+                self.yielded = true;
+                return Ok(true);
+            }
+            let chunk = link.queue.next_chunk();
+            drop(link);
+            self.writing = chunk.map(|chunk| (chunk, 0));
+        }
+    }
+
+    fn finish_chunk(&mut self, chunk: Chunk, now: Instant) {
+        let shared = self.client.shared();
+        TransportCounters::add(&shared.counters.frames_written, chunk.frames as u64);
+        let mut link = shared.link();
+        link.queue.written(chunk.frames, chunk.bytes.len());
+        link.idle.traffic(now);
+        if !link.want_room.is_empty() && link.queue.has_room(0) {
+            self.wakers.append(&mut link.want_room);
+        }
+        drop(link);
+        shared.pool.give_back(chunk.bytes);
+    }
+
+    /// The end of a turn: looks at the clock and at what users have asked for, and leaves the waker. Returns the cause if
+    /// the connection ends.
+    fn settle(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        fired: bool,
+        again: &mut bool,
+    ) -> Option<ConnectionError> {
+        let client = self.client.clone();
+        let shared = client.shared();
+        let mut link = shared.link();
+        match link.closing.clone() {
+            Some(Closing::Now(cause)) => return Some(cause),
+            Some(Closing::Flushed) if self.phase == Phase::Open => {
+                self.phase = Phase::Flushing {
+                    until: now + shared.conf.close_timeout,
+                };
+                link.timer_stale = true;
+            }
+            _ => {}
+        }
+        let written = self.writing.is_none() && link.queue.is_empty();
+        if let Phase::Flushing { until } = self.phase
+            && written
+        {
+            match Pin::new(&mut self.stream).poll_shutdown(cx) {
+                Poll::Ready(_) => {
+                    self.phase = Phase::Lingering { until };
+                    *again = true;
+                }
+                Poll::Pending => {}
+            }
+        }
+        if let Phase::Flushing { until } | Phase::Lingering { until } = self.phase
+            && now >= until
+        {
+            return Some(ConnectionError::ClosedHere {
+                peer: shared.peer.clone(),
+            });
+        }
+        let over = link.queue.is_over() || self.phase != Phase::Open;
+        if self.over && !over {
+            *again = true;
+        }
+        self.over = over;
+        if !written && self.blocked_since.is_none() {
+            *again = true;
+        }
+        if self.blocked_since.is_some() && link.timer_at.is_none() {
+            link.timer_stale = true;
+        }
+        if fired || link.timer_stale {
+            link.timer_stale = false;
+            link.pending.expire(now, &mut self.wakers);
+            if let Some(cause) = self.judge(&link.idle.check(now, link.pending.waiting()), now) {
+                return Some(cause);
+            }
+            let next = self.next_look(&mut link, now);
+            link.timer_at = next;
+            self.set_timer(cx, next, again);
+        }
+        link.driver = if *again { None } else { Some(cx.waker().clone()) };
+        None
+    }
+
+    fn judge(&self, idle: &IdleVerdict, now: Instant) -> Option<ConnectionError> {
+        let shared = self.shared();
+        let peer = shared.peer.clone();
+        let setting = shared.conf.key("connectionTimeout");
+        if let (Some(since), Some(limit)) = (self.blocked_since, shared.conf.connection_timeout) {
+            let stalled = now.saturating_duration_since(since);
+            if stalled >= limit {
+                return Some(ConnectionError::PeerNotReading {
+                    peer,
+                    stalled,
+                    setting,
+                });
+            }
+        }
+        match *idle {
+            IdleVerdict::Dead { quiet } => Some(ConnectionError::Quiet { peer, quiet, setting }),
+            IdleVerdict::CloseIdle { quiet } => Some(ConnectionError::Idle { peer, quiet, setting }),
+            IdleVerdict::LookAgain(_) | IdleVerdict::NotWatched => None,
+        }
+    }
+
+    /// The next moment at which the clock matters.
+    fn next_look(&self, link: &mut crate::link::Link, now: Instant) -> Option<Instant> {
+        let idle = match link.idle.check(now, link.pending.waiting()) {
+            IdleVerdict::LookAgain(at) => Some(at),
+            _ => None,
+        };
+        let closing = match self.phase {
+            Phase::Flushing { until } | Phase::Lingering { until } => Some(until),
+            _ => None,
+        };
+        let stalled = self
+            .blocked_since
+            .zip(self.shared().conf.connection_timeout)
+            .map(|(since, limit)| since + limit);
+        [link.pending.next_deadline(), idle, closing, stalled]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn set_timer(&mut self, cx: &mut Context<'_>, at: Option<Instant>, again: &mut bool) {
+        let Some(at) = at else {
+            self.timer = None;
+            return;
+        };
+        let at = tokio::time::Instant::from_std(at);
+        let timer = match &mut self.timer {
+            Some(timer) => {
+                timer.as_mut().reset(at);
+                timer
+            }
+            none => none.insert(Box::pin(tokio::time::sleep_until(at))),
+        };
+        if timer.as_mut().poll(cx).is_ready() {
+            *again = true;
+        }
+    }
+
+    fn discard_until_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let size = self.shared().conf.read_buffer;
+        for _ in 0..READS_PER_TURN {
+            let end = with_read_buffer(size, |buffer| {
+                let mut space = ReadBuf::new(buffer);
+                let failed = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space)).is_err();
+                Poll::Ready(failed || space.filled().is_empty())
+            });
+            if ready!(end) {
+                return Poll::Ready(());
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn closed_here(&self) -> ConnectionError {
+        ConnectionError::ClosedHere {
+            peer: self.shared().peer.clone(),
+        }
+    }
+
+    fn socket_error(&self, error: io::Error) -> ConnectionError {
+        ConnectionError::Socket {
+            peer: self.shared().peer.clone(),
+            source: Arc::new(error),
+        }
+    }
+
+    /// Tells everybody that the connection has ended, once.
+    fn end(&mut self, cause: ConnectionError) {
+        if self.phase == Phase::Ended {
+            return;
+        }
+        let began = self.phase != Phase::New;
+        self.phase = Phase::Ended;
+        let client = self.client.clone();
+        let shared = client.shared();
+        let cause = Arc::new(cause);
+        let mut wakers = std::mem::take(&mut self.wakers);
+        let mut link = shared.link();
+        link.ended = Some(Arc::clone(&cause));
+        link.driver = None;
+        let outstanding = link.pending.waiting();
+        link.pending.fail_all(&cause, &mut wakers);
+        let unwritten = link.queue.clear();
+        wakers.append(&mut link.want_room);
+        wakers.append(&mut link.want_end);
+        drop(link);
+
+        TransportCounters::add(&shared.counters.connections_closed, 1);
+        let peer = &shared.peer;
+        if !cause.is_orderly() {
+            tracing::warn!(%peer, connection = shared.id, outstanding, unwritten = unwritten.items, error = %cause, "connection failed");
+        } else if outstanding > 0 || unwritten.items > 0 {
+            tracing::warn!(%peer, connection = shared.id, outstanding, unwritten = unwritten.items, reason = %cause, "connection ended with work outstanding");
+        } else {
+            tracing::debug!(%peer, connection = shared.id, reason = %cause, "connection ended");
+        }
+        if began {
+            if !cause.is_orderly() {
+                self.handler.exception_caught(&client, &cause);
+            }
+            self.handler.stream_manager().connection_terminated(&client);
+            self.handler.channel_inactive(&client);
+            self.handler.batch_ended();
+        }
+        if let Some(owner) = self.owner.upgrade() {
+            owner.ended(shared.id);
+        }
+        wakers.drain(..).for_each(Waker::wake);
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let cause = ready!(self.turn(cx));
+        self.end(cause);
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let peer = self.shared().peer.clone();
+        self.end(ConnectionError::Aborted { peer });
+    }
+}
+
+/// After so many reads in a row the other tasks get their turn.
+const READS_PER_TURN: usize = 8;

@@ -1,0 +1,347 @@
+//! Connections to peers, opened once and shared.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use spark_rpc_engine::{ClientPool, Pick};
+use spark_rpc_net::SocketName;
+use tokio::sync::Notify;
+
+use crate::bootstrap::ClientBootstrap;
+use crate::client::TransportClient;
+use crate::connections::Connections;
+use crate::context::ContextParts;
+use crate::error::ConnectError;
+use crate::link::now;
+
+/// Opens connections and keeps them for reuse (Spark's `TransportClientFactory`).
+///
+/// Each address has a fixed number of places for connections; callers that meet in one place share one attempt. A
+/// connection that has died is replaced when somebody asks for it. Dropping the factory ends its connections.
+pub struct TransportClientFactory {
+    parts: Arc<ContextParts>,
+    bootstraps: Vec<Arc<dyn ClientBootstrap>>,
+    peers: Mutex<BTreeMap<(String, u16), Arc<Peer>>>,
+    connections: Arc<Connections>,
+    closed: AtomicBool,
+}
+
+struct Peer {
+    pool: Mutex<ClientPool<TransportClient>>,
+    changed: Notify,
+    turn: AtomicUsize,
+}
+
+impl TransportClientFactory {
+    pub(crate) fn new(parts: &Arc<ContextParts>, bootstraps: Vec<Arc<dyn ClientBootstrap>>) -> Self {
+        Self {
+            parts: Arc::clone(parts),
+            bootstraps,
+            peers: Mutex::default(),
+            connections: Connections::new(Arc::clone(parts)),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns a live connection to `host:port`, opening one if needed.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] says whether the network, a bootstrap or this factory's own end was the cause.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up an attempt that only this caller waited for; another one waiting takes over.
+    pub async fn create_client(&self, host: &str, port: u16) -> Result<TransportClient, ConnectError> {
+        self.client(host, port, false).await
+    }
+
+    /// Like [`create_client`](Self::create_client), but fails at once when the last attempt failed moments ago (within
+    /// 95 % of the setting `io.retryWait`).
+    ///
+    /// # Errors
+    ///
+    /// Also [`ConnectError::FastFail`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`create_client`](Self::create_client).
+    pub async fn create_client_fast_fail(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<TransportClient, ConnectError> {
+        self.client(host, port, true).await
+    }
+
+    /// Opens a new connection that nobody else is given.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the attempt.
+    pub async fn create_unmanaged_client(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<TransportClient, ConnectError> {
+        let address = SocketName {
+            host: host.to_owned(),
+            port,
+        };
+        self.check_open(&address)?;
+        self.open(&address).await
+    }
+
+    /// Connections that are open now.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Opens nothing more, lets open connections write what is queued, and closes them; those that take longer than
+    /// `limit` are aborted. Returns how many those were.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the connections closing.
+    pub async fn close(&self, limit: Duration) -> usize {
+        self.closed.store(true, Ordering::Release);
+        let count = self.connections.close(limit).await;
+        self.forget_peers();
+        count
+    }
+
+    /// Ends everything at once; returns how many connections were open.
+    pub fn abort(&self) -> usize {
+        self.closed.store(true, Ordering::Release);
+        let count = self.connections.abort();
+        self.forget_peers();
+        count
+    }
+
+    async fn client(&self, host: &str, port: u16, fast_fail: bool) -> Result<TransportClient, ConnectError> {
+        let address = SocketName {
+            host: host.to_owned(),
+            port,
+        };
+        let peer = self.peer(host, port);
+        let slot = peer.turn.fetch_add(1, Ordering::Relaxed) % self.parts.conf.connections_per_peer;
+        loop {
+            self.check_open(&address)?;
+            let mut changed = std::pin::pin!(peer.changed.notified());
+            changed.as_mut().enable();
+            let pick = peer.pool().pick(slot, fast_fail, now());
+            match pick {
+                Pick::Reuse(client) => {
+                    client.touch();
+                    if client.is_active() {
+                        return Ok(client);
+                    }
+                    peer.pool().discard(slot, |held| *held == client);
+                }
+                Pick::Wait => changed.await,
+                Pick::FailFast { since, window } => {
+                    return Err(ConnectError::FastFail {
+                        address,
+                        since,
+                        window,
+                    });
+                }
+                Pick::Connect => {
+                    let mut attempt = Attempt {
+                        peer: &peer,
+                        slot,
+                        network: false,
+                        done: false,
+                    };
+                    let result = self.open(&address).await;
+                    match &result {
+                        Ok(client) => attempt.succeed(client.clone()),
+                        Err(error) => attempt.network = error.is_network(),
+                    }
+                    return result;
+                }
+            }
+        }
+    }
+
+    async fn open(&self, address: &SocketName) -> Result<TransportClient, ConnectError> {
+        let client = self.limited(address, self.connect(address)).await?;
+        let bootstrapped = async {
+            for bootstrap in &self.bootstraps {
+                bootstrap
+                    .bootstrap(&client)
+                    .await
+                    .map_err(|reason| ConnectError::Bootstrap {
+                        address: address.clone(),
+                        bootstrap: bootstrap.name(),
+                        reason,
+                    })?;
+            }
+            Ok(())
+        };
+        let mut unfinished = CloseUnlessDone(Some(client.clone()));
+        self.limited(address, bootstrapped).await?;
+        unfinished.0 = None;
+        Ok(client)
+    }
+
+    async fn connect(&self, address: &SocketName) -> Result<TransportClient, ConnectError> {
+        let options = self.parts.socket_options();
+        let stream = self
+            .parts
+            .network
+            .connect(&address.host, address.port, &options)
+            .await;
+        let stream = stream.map_err(|error| ConnectError::Network {
+            address: address.clone(),
+            source: Arc::new(error),
+        })?;
+        self.connections
+            .start(stream, Some(address.clone()), |client| {
+                self.parts.handlers.handler(client)
+            })
+            .ok_or_else(|| ConnectError::FactoryClosed {
+                address: address.clone(),
+            })
+    }
+
+    async fn limited<T>(
+        &self,
+        address: &SocketName,
+        work: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        let Some(limit) = self.parts.conf.connection_creation_timeout else {
+            return work.await;
+        };
+        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+            let setting = self.parts.conf.key("connectionCreationTimeout");
+            Err(ConnectError::TimedOut {
+                address: address.clone(),
+                limit,
+                setting,
+            })
+        })
+    }
+
+    fn check_open(&self, address: &SocketName) -> Result<(), ConnectError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(ConnectError::FactoryClosed {
+                address: address.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    fn peer(&self, host: &str, port: u16) -> Arc<Peer> {
+        let mut peers = self.peers();
+        if let Some(peer) = peers.get(&(host.to_owned(), port)) {
+            return Arc::clone(peer);
+        }
+        if peers.len() >= PEERS_BEFORE_CLEANING {
+            peers.retain(|_, peer| Arc::strong_count(peer) > 1 || peer.has_live_connection());
+        }
+        let conf = &self.parts.conf;
+        let peer = Arc::new(Peer {
+            pool: Mutex::new(ClientPool::new(
+                conf.connections_per_peer,
+                conf.fast_fail_window(),
+            )),
+            changed: Notify::new(),
+            turn: AtomicUsize::new(0),
+        });
+        peers.insert((host.to_owned(), port), Arc::clone(&peer));
+        peer
+    }
+
+    fn peers(&self) -> MutexGuard<'_, BTreeMap<(String, u16), Arc<Peer>>> {
+        self.peers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn forget_peers(&self) {
+        for peer in std::mem::take(&mut *self.peers()).into_values() {
+            peer.pool().drain();
+            peer.changed.notify_waiters();
+        }
+    }
+}
+
+impl Peer {
+    fn pool(&self) -> MutexGuard<'_, ClientPool<TransportClient>> {
+        self.pool.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn has_live_connection(&self) -> bool {
+        let mut pool = self.pool();
+        (0..pool.slots()).any(|slot| match pool.pick(slot, false, now()) {
+            Pick::Reuse(client) => client.is_active(),
+            Pick::Wait => true,
+            Pick::FailFast { .. } => false,
+            Pick::Connect => {
+                pool.failed(slot, false, now());
+                false
+            }
+        })
+    }
+}
+
+impl Drop for TransportClientFactory {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+impl fmt::Debug for TransportClientFactory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransportClientFactory")
+            .field("peers", &self.peers().len())
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One attempt to fill a place; ends the others' wait also when it is dropped half-way.
+struct Attempt<'a> {
+    peer: &'a Peer,
+    slot: usize,
+    network: bool,
+    done: bool,
+}
+
+impl Attempt<'_> {
+    fn succeed(&mut self, client: TransportClient) {
+        self.done = true;
+        self.peer.pool().connected(self.slot, client);
+        self.peer.changed.notify_waiters();
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.peer.pool().failed(self.slot, self.network, now());
+            self.peer.changed.notify_waiters();
+        }
+    }
+}
+
+/// Ends a connection whose bootstraps did not finish.
+struct CloseUnlessDone(Option<TransportClient>);
+
+impl Drop for CloseUnlessDone {
+    fn drop(&mut self) {
+        if let Some(client) = &self.0 {
+            client.abort();
+        }
+    }
+}
+
+/// With more addresses than this, those without a connection are forgotten.
+const PEERS_BEFORE_CLEANING: usize = 1024;

@@ -1,0 +1,154 @@
+//! What stands behind a connection: the seams for messages and for streams.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use spark_rpc_net::BoxFuture;
+use spark_rpc_wire::{Body, StreamChunkId};
+
+use crate::client::TransportClient;
+use crate::error::ConnectionError;
+use crate::responder::Responder;
+
+/// Takes what arrives on one connection (Spark's `RpcHandler`).
+///
+/// Every connection has a handler of its own, made by a [`HandlerFactory`], so it may keep what it knows of the peer in
+/// plain fields. Its methods run on the connection's own task: they must not block, and they hand work on. Bodies are
+/// borrowed from the read buffer; what is to be kept is copied or decoded.
+pub trait RpcHandler: Send + 'static {
+    /// Takes a request. The answer goes through `responder`, now or later, from anywhere.
+    fn receive(&mut self, client: &TransportClient, request: Body<'_>, responder: Responder) -> Flow;
+
+    /// Takes a one-way message.
+    fn receive_one_way(&mut self, client: &TransportClient, message: Body<'_>) -> Flow;
+
+    /// Serves chunks and streams. The default refuses them all.
+    fn stream_manager(&self) -> &dyn StreamManager {
+        &NoStreams
+    }
+
+    /// The connection is there; nothing has arrived yet.
+    fn channel_active(&mut self, client: &TransportClient) {
+        let _ = client;
+    }
+
+    /// Everything that one read has brought has been handed in. Consumers that were only queued for can be woken now.
+    fn batch_ended(&mut self) {}
+
+    /// The connection fails with `cause`; [`channel_inactive`](Self::channel_inactive) follows.
+    fn exception_caught(&mut self, client: &TransportClient, cause: &ConnectionError) {
+        let _ = (client, cause);
+    }
+
+    /// The connection has ended. Called once, last, also when the connection's task was aborted.
+    fn channel_inactive(&mut self, client: &TransportClient) {
+        let _ = client;
+    }
+}
+
+/// Makes the [`RpcHandler`] of each new connection.
+pub trait HandlerFactory: Send + Sync + 'static {
+    /// Makes the handler of the connection that `client` stands for.
+    fn handler(&self, client: &TransportClient) -> Box<dyn RpcHandler>;
+}
+
+impl<F> HandlerFactory for F
+where
+    F: Fn(&TransportClient) -> Box<dyn RpcHandler> + Send + Sync + 'static,
+{
+    fn handler(&self, client: &TransportClient) -> Box<dyn RpcHandler> {
+        self(client)
+    }
+}
+
+/// Whether a connection's reader may go on.
+pub enum Flow {
+    /// Hand in the next message.
+    Continue,
+    /// Read nothing more from this connection until the future is done. The future must be bounded in time.
+    Wait(BoxFuture<'static, ()>),
+}
+
+/// Serves chunks and streams (Spark's `StreamManager`).
+pub trait StreamManager: Send + Sync {
+    /// Returns one chunk of a registered stream.
+    ///
+    /// # Errors
+    ///
+    /// The text that the asker gets in its `ChunkFetchFailure`.
+    fn get_chunk(&self, client: &TransportClient, id: StreamChunkId) -> Result<ManagedBuffer, String> {
+        let _ = (client, id);
+        Err("java.lang.UnsupportedOperationException: chunks are not served here".into())
+    }
+
+    /// Opens a stream by its name.
+    ///
+    /// # Errors
+    ///
+    /// The text that the asker gets in its `StreamFailure`.
+    fn open_stream(&self, client: &TransportClient, stream_id: &str) -> Result<ManagedBuffer, String> {
+        let _ = client;
+        Err(format!("Stream '{stream_id}' was not found."))
+    }
+
+    /// The connection has ended; streams bound to it can be forgotten. Called before
+    /// [`RpcHandler::channel_inactive`].
+    fn connection_terminated(&self, client: &TransportClient) {
+        let _ = client;
+    }
+}
+
+/// Data that a [`StreamManager`] hands out (Spark's `ManagedBuffer`).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ManagedBuffer {
+    /// Bytes in memory, shared, not copied.
+    Bytes(Bytes),
+}
+
+impl ManagedBuffer {
+    /// Its size in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            ManagedBuffer::Bytes(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A [`StreamManager`] that has no streams.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoStreams;
+
+impl StreamManager for NoStreams {}
+
+/// A handler for sides that only ask: it refuses every request and counts nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoRpcHandler;
+
+impl RpcHandler for NoRpcHandler {
+    fn receive(&mut self, _client: &TransportClient, _request: Body<'_>, responder: Responder) -> Flow {
+        responder.failure("java.lang.UnsupportedOperationException: Cannot handle messages");
+        Flow::Continue
+    }
+
+    fn receive_one_way(&mut self, client: &TransportClient, _message: Body<'_>) -> Flow {
+        tracing::warn!(peer = %client.peer(), "one-way message dropped: this side handles no messages");
+        Flow::Continue
+    }
+}
+
+impl HandlerFactory for NoRpcHandler {
+    fn handler(&self, _client: &TransportClient) -> Box<dyn RpcHandler> {
+        Box::new(*self)
+    }
+}
+
+/// Shares a factory.
+pub(crate) type SharedHandlerFactory = Arc<dyn HandlerFactory>;

@@ -1,0 +1,322 @@
+//! What the users of a connection and the task that drives it share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use spark_rpc_engine::{AskId, Begun, IdleWatch, Lane, Outcome, PendingAsks, PendingError, WriteQueue};
+use spark_rpc_net::SocketName;
+use spark_rpc_wire::{OpenFrame, RequestId};
+
+use crate::TransportConf;
+use crate::buffers::BufferPool;
+use crate::error::{ConnectionError, SendError};
+
+/// One connection, as its users and its driver see it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) id: u64,
+    pub(crate) peer: SocketName,
+    pub(crate) local: SocketName,
+    pub(crate) conf: Arc<TransportConf>,
+    pub(crate) pool: Arc<BufferPool>,
+    pub(crate) counters: Arc<TransportCounters>,
+    pub(crate) client_id: std::sync::OnceLock<String>,
+    link: Mutex<Link>,
+}
+
+/// What stands behind the connection's one lock. Nothing here calls out while the lock is held.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) queue: WriteQueue,
+    pub(crate) pending: PendingAsks<Waker, Reply, Arc<ConnectionError>>,
+    pub(crate) idle: IdleWatch,
+    /// Wakes the driver; taken by the first who has work for it.
+    pub(crate) driver: Option<Waker>,
+    /// The moment for which the driver has set its timer.
+    pub(crate) timer_at: Option<Instant>,
+    /// Whether the driver must set its timer anew.
+    pub(crate) timer_stale: bool,
+    pub(crate) closing: Option<Closing>,
+    pub(crate) ended: Option<Arc<ConnectionError>>,
+    /// Who waits for room in the queue.
+    pub(crate) want_room: Vec<Waker>,
+    /// Who waits for the end.
+    pub(crate) want_end: Vec<Waker>,
+}
+
+/// How a connection is to be closed.
+#[derive(Clone, Debug)]
+pub(crate) enum Closing {
+    /// After everything queued has been written.
+    Flushed,
+    /// At once.
+    Now(ConnectionError),
+}
+
+/// An answer of the peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// Body of an RpcResponse.
+    Response(Bytes),
+    /// Text of an RpcFailure.
+    Failure(String),
+}
+
+/// What the connections of one context have done so far. All counters only grow, except the gauges.
+#[derive(Debug, Default)]
+pub struct TransportCounters {
+    pub(crate) bytes_read: AtomicU64,
+    pub(crate) bytes_written: AtomicU64,
+    pub(crate) frames_read: AtomicU64,
+    pub(crate) frames_written: AtomicU64,
+    pub(crate) connections_opened: AtomicU64,
+    pub(crate) connections_closed: AtomicU64,
+    pub(crate) connections_refused: AtomicU64,
+    pub(crate) late_replies: AtomicU64,
+}
+
+impl TransportCounters {
+    /// Bytes read from sockets.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
+    }
+
+    /// Bytes written to sockets.
+    #[must_use]
+    pub fn bytes_written(&self) -> u64 {
+        self.bytes_written.load(Ordering::Relaxed)
+    }
+
+    /// Frames decoded.
+    #[must_use]
+    pub fn frames_read(&self) -> u64 {
+        self.frames_read.load(Ordering::Relaxed)
+    }
+
+    /// Frames handed to sockets.
+    #[must_use]
+    pub fn frames_written(&self) -> u64 {
+        self.frames_written.load(Ordering::Relaxed)
+    }
+
+    /// Connections opened or accepted.
+    #[must_use]
+    pub fn connections_opened(&self) -> u64 {
+        self.connections_opened.load(Ordering::Relaxed)
+    }
+
+    /// Connections that are open now (Spark's `registeredConnections`, for both directions).
+    #[must_use]
+    pub fn connections_open(&self) -> u64 {
+        self.connections_opened()
+            .saturating_sub(self.connections_closed.load(Ordering::Relaxed))
+    }
+
+    /// Connections closed at once because as many were open as allowed.
+    #[must_use]
+    pub fn connections_refused(&self) -> u64 {
+        self.connections_refused.load(Ordering::Relaxed)
+    }
+
+    /// Replies that nobody waited for any more.
+    #[must_use]
+    pub fn late_replies(&self) -> u64 {
+        self.late_replies.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(
+        id: u64,
+        peer: SocketName,
+        local: SocketName,
+        conf: Arc<TransportConf>,
+        pool: Arc<BufferPool>,
+        counters: Arc<TransportCounters>,
+    ) -> Self {
+        let now = now();
+        let bounds = spark_rpc_engine::Bounds {
+            max_items: conf.write_queue_max_frames,
+            max_bytes: conf.write_queue_max_bytes,
+        };
+        let link = Link {
+            queue: WriteQueue::new(bounds),
+            pending: PendingAsks::new(conf.max_pending_requests, now),
+            idle: IdleWatch::new(conf.connection_timeout, conf.close_idle_connections, now),
+            driver: None,
+            timer_at: None,
+            timer_stale: conf.close_idle_connections,
+            closing: None,
+            ended: None,
+            want_room: Vec::new(),
+            want_end: Vec::new(),
+        };
+        Self {
+            id,
+            peer,
+            local,
+            conf,
+            pool,
+            counters,
+            client_id: std::sync::OnceLock::new(),
+            link: Mutex::new(link),
+        }
+    }
+
+    pub(crate) fn link(&self) -> MutexGuard<'_, Link> {
+        // A panic while the lock is held would be a bug of the engine; the others go on with what is there.
+        self.link.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Queues a frame that nobody answers.
+    pub(crate) fn push(&self, lane: Lane, frame: &mut Vec<u8>) -> Result<(), SendError> {
+        let mut link = self.link();
+        link.check_open(&self.peer)?;
+        link.enqueue(lane, frame, &self.pool)?;
+        let waker = link.driver.take();
+        drop(link);
+        wake(waker);
+        Ok(())
+    }
+
+    /// Queues an answer; without effect when the connection has ended.
+    pub(crate) fn push_answer(&self, lane: Lane, frame: &mut Vec<u8>) {
+        let mut link = self.link();
+        if link.ended.is_some() {
+            return;
+        }
+        if frame.len() >= OWN_CHUNK {
+            link.queue.push_owned_answer(lane, std::mem::take(frame));
+        } else {
+            link.queue.push_answer(lane, frame, || self.pool.lend());
+        }
+        let waker = link.driver.take();
+        drop(link);
+        wake(waker);
+    }
+
+    /// Enters a request and queues its frame, whose id is written into it here.
+    pub(crate) fn begin(
+        &self,
+        lane: Lane,
+        frame: &mut Vec<u8>,
+        timing: Timing,
+        waker: Option<Waker>,
+    ) -> Result<AskId, SendError> {
+        let mut link = self.link();
+        link.check_open(&self.peer)?;
+        let Begun { id, rearm } =
+            link.pending
+                .begin(timing.deadline, waker)
+                .map_err(|error| match error {
+                    PendingError::TooMany { max } => SendError::TooManyRequests { max },
+                    PendingError::Closed(cause) => SendError::Closed(cause),
+                })?;
+        OpenFrame::set_request_id(frame, RequestId(id.to_wire()));
+        if let Err(full) = link.enqueue(lane, frame, &self.pool) {
+            link.pending.cancel(id);
+            return Err(full);
+        }
+        link.idle.request(timing.now);
+        link.note_deadline(rearm, timing.now, self.conf.connection_timeout);
+        let driver = link.driver.take();
+        drop(link);
+        wake(driver);
+        Ok(id)
+    }
+
+    /// Takes a request's outcome or remembers the waker.
+    pub(crate) fn poll(&self, id: AskId, waker: &Waker) -> Option<Outcome<Reply, Arc<ConnectionError>>> {
+        self.link().pending.poll(id, |known| match known {
+            Some(known) if known.will_wake(waker) => known,
+            _ => waker.clone(),
+        })
+    }
+
+    pub(crate) fn cancel(&self, id: AskId) {
+        self.link().pending.cancel(id);
+    }
+
+    pub(crate) fn close(&self, closing: Closing) {
+        let mut link = self.link();
+        match (&link.closing, &closing) {
+            (Some(Closing::Now(_)), _) | (Some(Closing::Flushed), Closing::Flushed) => return,
+            _ => link.closing = Some(closing),
+        }
+        let waker = link.driver.take();
+        drop(link);
+        wake(waker);
+    }
+}
+
+impl Link {
+    fn check_open(&self, peer: &SocketName) -> Result<(), SendError> {
+        if let Some(cause) = &self.ended {
+            return Err(SendError::Closed(Arc::clone(cause)));
+        }
+        match &self.closing {
+            None => Ok(()),
+            Some(Closing::Flushed) => Err(SendError::Closed(Arc::new(ConnectionError::ClosedHere {
+                peer: peer.clone(),
+            }))),
+            Some(Closing::Now(cause)) => Err(SendError::Closed(Arc::new(cause.clone()))),
+        }
+    }
+
+    fn enqueue(&mut self, lane: Lane, frame: &mut Vec<u8>, pool: &BufferPool) -> Result<(), SendError> {
+        if frame.len() >= OWN_CHUNK {
+            match self.queue.push_owned(lane, std::mem::take(frame)) {
+                Ok(_) => Ok(()),
+                Err((back, full)) => {
+                    *frame = back;
+                    Err(SendError::Full(full))
+                }
+            }
+        } else {
+            self.queue
+                .push(lane, frame, || pool.lend())
+                .map(|_| ())
+                .map_err(SendError::Full)
+        }
+    }
+
+    fn note_deadline(&mut self, rearm: bool, now: Instant, idle: Option<Duration>) {
+        let idle_needs = match (self.timer_at, idle) {
+            (None, Some(_)) => true,
+            (Some(at), Some(timeout)) => now + timeout < at,
+            (_, None) => false,
+        };
+        if rearm || idle_needs {
+            self.timer_stale = true;
+        }
+    }
+}
+
+/// When a request was made and how long it may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    pub(crate) now: Instant,
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// The time on tokio's clock, which tests may have stopped.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// Frames from this size on are queued by themselves, without a copy.
+const OWN_CHUNK: usize = 32 * 1024;

@@ -1,0 +1,158 @@
+//! Accepts connections.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use spark_rpc_net::{Listener, Stream};
+use tokio::task::JoinHandle;
+
+use crate::bootstrap::ServerBootstrap;
+use crate::connections::Connections;
+use crate::context::ContextParts;
+use crate::link::TransportCounters;
+
+/// Listens on one port (Spark's `TransportServer`). Dropping it ends it and its connections at once.
+pub struct TransportServer {
+    host: String,
+    port: u16,
+    connections: Arc<Connections>,
+    accepting: JoinHandle<()>,
+}
+
+impl TransportServer {
+    pub(crate) async fn bind(
+        parts: &Arc<ContextParts>,
+        host: &str,
+        port: u16,
+        bootstraps: Vec<Arc<dyn ServerBootstrap>>,
+    ) -> io::Result<Self> {
+        let listener = parts.network.bind(host, port, &parts.socket_options()).await?;
+        let port = listener.port();
+        let connections = Connections::new(Arc::clone(parts));
+        let acceptor = Acceptor {
+            parts: Arc::clone(parts),
+            listener,
+            bootstraps,
+            connections: Arc::clone(&connections),
+            refusing: false,
+        };
+        let accepting = parts.runtime.spawn(acceptor.run());
+        tracing::debug!(host, port, module = %parts.conf.module, "listening");
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            connections,
+            accepting,
+        })
+    }
+
+    /// The host that it was bound to.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port that connections arrive on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Connections that are open now.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Accepts no further connections.
+    pub fn stop_accepting(&self) {
+        self.accepting.abort();
+    }
+
+    /// Accepts no further connections, lets those that are open write what is queued, and closes them. Those that take
+    /// longer than `limit` are aborted; returns how many those were.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the connections closing.
+    pub async fn close(&self, limit: Duration) -> usize {
+        self.stop_accepting();
+        self.connections.close(limit).await
+    }
+
+    /// Ends everything at once; returns how many connections were open.
+    pub fn abort(&self) -> usize {
+        self.stop_accepting();
+        self.connections.abort()
+    }
+}
+
+impl Drop for TransportServer {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+impl fmt::Debug for TransportServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransportServer")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Acceptor {
+    parts: Arc<ContextParts>,
+    listener: Box<dyn Listener>,
+    bootstraps: Vec<Arc<dyn ServerBootstrap>>,
+    connections: Arc<Connections>,
+    /// The last connection was refused; said once until there is room again.
+    refusing: bool,
+}
+
+impl Acceptor {
+    async fn run(mut self) {
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            match self.listener.accept().await {
+                Ok(stream) => {
+                    pause = SHORTEST_PAUSE;
+                    self.take(stream);
+                }
+                Err(error) => {
+                    // Such as no free descriptors: it repeats at once while it lasts.
+                    tracing::warn!(%error, pause_ms = pause.as_millis(), "cannot accept connections");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, stream: Box<dyn Stream>) {
+        if let Some(max) = self.parts.conf.max_connections
+            && self.connections.len() >= max
+        {
+            TransportCounters::add(&self.parts.counters.connections_refused, 1);
+            if !std::mem::replace(&mut self.refusing, true) {
+                let setting = self.parts.conf.key("maxConnections");
+                tracing::warn!(peer = %stream.peer(), max, setting, "refusing connections: too many are open");
+            }
+            return;
+        }
+        self.refusing = false;
+        self.connections.start(stream, None, |client| {
+            let handler = self.parts.handlers.handler(client);
+            self.bootstraps
+                .iter()
+                .fold(handler, |handler, bootstrap| bootstrap.wrap(client, handler))
+        });
+    }
+}
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
