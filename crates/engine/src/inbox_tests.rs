@@ -506,3 +506,47 @@ fn a_rejection_says_why() {
     };
     assert_eq!(RejectReason::Full(full).to_string(), "full: 2 items of at most 2");
 }
+
+#[test]
+fn asking_for_room_gives_the_answer_that_posting_would_and_changes_nothing() {
+    let mut inbox = started_with(Delivery::Serial, SMALL);
+    assert_eq!(inbox.admit(Lane::Normal, 1), Ok(()));
+    assert_eq!(inbox.load(), Load::default());
+    post(&mut inbox, "a");
+    post(&mut inbox, "b");
+    let load = Load { items: 2, bytes: 2 };
+    let refused = RejectReason::Full(Full { load, bounds: SMALL });
+    assert_eq!(inbox.admit(Lane::Normal, 1), Err(refused));
+    assert_eq!(inbox.admit(Lane::Control, 1), Ok(()));
+    inbox.stop();
+    assert_eq!(inbox.admit(Lane::Control, 1), Err(RejectReason::Stopped));
+}
+
+#[test]
+fn an_admitted_message_enters_even_if_the_room_is_gone_and_only_stop_refuses_it() {
+    let mut inbox = started_with(Delivery::Serial, SMALL);
+    inbox.admit(Lane::Normal, 1).unwrap();
+    post(&mut inbox, "a");
+    post(&mut inbox, "b");
+    assert!(inbox.post_admitted("c", Lane::Normal, 1).unwrap().wake);
+    assert_eq!(inbox.load(), Load { items: 3, bytes: 3 });
+    inbox.stop();
+    let back = inbox.post_admitted("d", Lane::Normal, 1).unwrap_err();
+    assert_eq!((back.message, back.reason), ("d", RejectReason::Stopped));
+}
+
+#[test]
+fn what_is_reported_consumed_makes_room_before_the_batch_is_done() {
+    let mut inbox = started_with(Delivery::Serial, SMALL);
+    post(&mut inbox, "a");
+    post(&mut inbox, "b");
+    let mut batch = VecDeque::new();
+    inbox.take_batch(&mut batch);
+    batch.pop_front();
+    inbox.consumed(1, 1);
+    assert_eq!(inbox.running(), 1);
+    post(&mut inbox, "c");
+    full(&mut inbox, "d", Lane::Normal, 1);
+    inbox.step_done(1, 1);
+    assert_eq!(inbox.load(), Load { items: 1, bytes: 1 });
+}

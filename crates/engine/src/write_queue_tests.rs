@@ -207,3 +207,22 @@ fn a_chunk_may_be_reported_in_parts() {
     queue.written(1, 2);
     assert_eq!(queue.load(), Load::default());
 }
+
+#[test]
+fn answers_are_taken_beyond_the_bound_until_the_reader_is_told_to_pause() {
+    let mut queue = WriteQueue::new(SMALL);
+    assert!(queue.push_answer(Lane::Normal, b"01234", Vec::new).was_empty);
+    queue.push_owned_answer(Lane::Normal, b"56789".to_vec());
+    assert!(!queue.is_over(), "full is not over");
+    assert!(!queue.has_room(1));
+    assert!(!queue.push_answer(Lane::Normal, b"x", Vec::new).was_empty);
+    assert!(queue.is_over());
+    assert!(queue.push(Lane::Normal, b"y", Vec::new).is_err(), "others wait");
+
+    assert_eq!(queue.next_chunk(), chunk(b"01234", 1));
+    assert!(queue.is_over(), "it is still being written");
+    queue.written(1, 5);
+    assert!(!queue.is_over());
+    assert_eq!(queue.next_chunk(), chunk(b"56789", 1));
+    assert_eq!(queue.next_chunk(), chunk(b"x", 1), "an owned answer stays alone");
+}

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use spark_rpc_engine::{Bounds, Delivery, Full, Inbox, Lane, Load, RejectReason, Step, Taken};
+use spark_rpc_engine::{
+    Bounds, Delivery, Full, Inbox, Lane, Load, Posted, RejectReason, Rejected, Step, Taken,
+};
 
 /// What an owner may do with an inbox.
 #[derive(Clone, Copy, Debug)]
@@ -11,13 +13,20 @@ pub(crate) enum Op {
         lane: Lane,
         bytes: usize,
     },
+    /// Posts a message that was admitted when there still was room.
+    PostAdmitted {
+        lane: Lane,
+        bytes: usize,
+    },
     PostEvent,
     /// Takes a step as a consumer that wants single messages.
     Next,
     /// Takes a step as a consumer that wants batches.
     Batch,
-    /// Handles the first message of the batch at work.
-    Work,
+    /// Handles the first message of the batch at work, and reports it at once or only with the batch.
+    Work {
+        report: bool,
+    },
     TakeControl,
     /// Reports one of the running steps done.
     Done {
@@ -40,10 +49,20 @@ impl Op {
                 lane: Lane::Control,
                 bytes: large as usize % 40,
             },
-            110..=119 => Op::PostEvent,
+            110..=112 => Op::PostAdmitted {
+                lane: if small.is_multiple_of(2) {
+                    Lane::Control
+                } else {
+                    Lane::Normal
+                },
+                bytes: large as usize % 40,
+            },
+            113..=119 => Op::PostEvent,
             120..=149 => Op::Next,
             150..=174 => Op::Batch,
-            175..=199 => Op::Work,
+            175..=199 => Op::Work {
+                report: small.is_multiple_of(2),
+            },
             200..=214 => Op::TakeControl,
             215..=247 => Op::Done {
                 which: small as usize,
@@ -221,12 +240,29 @@ impl Pair {
     fn apply(&mut self, op: Op) {
         match op {
             Op::Post { lane, bytes } => self.post(lane, bytes),
-            Op::PostEvent => self.post_event(),
+            Op::PostAdmitted { lane, bytes } => {
+                self.ids += 1;
+                let posted = self.inbox.post_admitted(self.ids, lane, bytes);
+                self.let_in(posted, lane == Lane::Control, bytes);
+            }
+            Op::PostEvent => {
+                self.ids += 1;
+                let posted = self.inbox.post_event(self.ids);
+                self.let_in(posted, false, 0);
+            }
             Op::Next => self.next(),
             Op::Batch => self.take_batch(),
-            Op::Work => {
+            Op::Work { report } => {
                 let expected = self.model.batch.pop_front();
                 assert_eq!(self.batch.pop_front(), expected.map(weighed));
+                if let (true, Some(message)) = (report, expected) {
+                    self.inbox.consumed(1, message.bytes);
+                    for running in &mut self.model.running {
+                        if let Running::Messages { taken, .. } = running {
+                            taken.retain(|other| *other != message);
+                        }
+                    }
+                }
             }
             Op::TakeControl => self.take_control(),
             Op::Done { which } => self.done(which),
@@ -252,6 +288,10 @@ impl Pair {
     fn post(&mut self, lane: Lane, bytes: usize) {
         self.ids += 1;
         let id = self.ids;
+        assert_eq!(
+            self.inbox.admit(lane, bytes).err(),
+            self.model.obstacle(lane, bytes)
+        );
         match (self.inbox.post(id, lane, bytes), self.model.obstacle(lane, bytes)) {
             (Ok(posted), None) => self.posted(posted.wake, lane == Lane::Control, bytes),
             (Err(rejected), Some(reason)) => {
@@ -261,12 +301,12 @@ impl Pair {
         }
     }
 
-    fn post_event(&mut self) {
-        self.ids += 1;
-        match self.inbox.post_event(self.ids) {
+    /// Follows a post that no bound may keep out.
+    fn let_in(&mut self, posted: Result<Posted, Rejected<u32>>, control: bool, bytes: usize) {
+        match posted {
             Ok(posted) => {
                 assert!(!self.model.closed);
-                self.posted(posted.wake, false, 0);
+                self.posted(posted.wake, control, bytes);
             }
             Err(rejected) => {
                 assert!(self.model.closed);

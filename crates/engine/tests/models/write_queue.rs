@@ -15,6 +15,11 @@ pub(crate) enum Op {
         lane: Lane,
         len: usize,
     },
+    PushAnswer {
+        lane: Lane,
+        len: usize,
+        owned: bool,
+    },
     Next,
     /// Reports the oldest chunk that is being written.
     Written,
@@ -32,7 +37,12 @@ impl Op {
         let len = large as usize % [1, 40, 3_000, CHUNK, CHUNK + 2, 2 * CHUNK][usize::from(small / 4) % 6];
         match kind {
             0..=99 => Op::Push { lane, len },
-            100..=139 => Op::PushOwned { lane, len },
+            100..=124 => Op::PushOwned { lane, len },
+            125..=139 => Op::PushAnswer {
+                lane,
+                len,
+                owned: large.is_multiple_of(3),
+            },
             140..=199 => Op::Next,
             200..=252 => Op::Written,
             _ => Op::Clear,
@@ -127,6 +137,17 @@ pub(crate) fn check(bounds: Bounds, ops: impl IntoIterator<Item = Op>) {
                     }
                 }
             }
+            Op::PushAnswer { lane, len, owned } => {
+                let frame = Frame::new(number, len, owned);
+                let was_empty = queue.is_empty();
+                let pushed = if owned {
+                    queue.push_owned_answer(lane, frame.bytes.clone())
+                } else {
+                    queue.push_answer(lane, &frame.bytes, Vec::new)
+                };
+                assert_eq!(pushed.was_empty, was_empty);
+                model.lane(lane).push_back(frame);
+            }
             Op::Next => next(&mut queue, &mut model),
             Op::Written => {
                 if let Some(load) = model.taken.pop_front() {
@@ -141,6 +162,9 @@ pub(crate) fn check(bounds: Bounds, ops: impl IntoIterator<Item = Op>) {
         }
         assert_eq!(queue.load(), model.load());
         assert_eq!(queue.is_empty(), model.waiting().items == 0);
+        let load = model.load();
+        let over = load.items > bounds.max_items || load.bytes > bounds.max_bytes;
+        assert_eq!(queue.is_over(), over);
         for bytes in [0, 1, bounds.max_bytes] {
             let full = full(&model, bounds, Lane::Normal, bytes);
             assert_eq!(queue.has_room(bytes), full.is_none());
