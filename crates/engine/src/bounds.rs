@@ -45,11 +45,17 @@ pub struct Load {
 }
 
 impl Load {
-    pub(crate) fn add(&mut self, bytes: usize) {
+    /// Adds one item and returns what it weighs here: `bytes`, or less where the sum would leave the range of
+    /// `usize`. Taking off the returned weight later keeps the account exact.
+    pub(crate) fn add(&mut self, bytes: usize) -> usize {
+        let weight = bytes.min(usize::MAX - self.bytes);
         self.items += 1;
-        self.bytes += bytes;
+        self.bytes += weight;
+        weight
     }
 
+    /// Takes off what was added. Removing more than that is a mistake of the owner: it panics in debug builds and stops
+    /// at zero in others.
     pub(crate) fn remove(&mut self, items: usize, bytes: usize) {
         debug_assert!(
             self.items >= items && self.bytes >= bytes,
@@ -68,6 +74,8 @@ pub struct Full {
     /// What it may hold.
     pub bounds: Bounds,
 }
+
+impl std::error::Error for Full {}
 
 impl fmt::Display for Full {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,3 +104,7 @@ pub enum Lane {
     #[default]
     Normal,
 }
+
+#[cfg(test)]
+#[path = "bounds_tests.rs"]
+mod tests;

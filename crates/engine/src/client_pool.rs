@@ -84,7 +84,11 @@ impl<C: Clone> ClientPool<C> {
         Pick::Connect
     }
 
-    /// Reports that the connection of `slot` is there.
+    /// Reports that the connection of `slot` is there. Attempts no longer fail at once.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no such slot.
     pub fn connected(&mut self, slot: usize, connection: C) {
         self.slots[slot] = SlotState::Held(connection);
         self.last_failure = None;
@@ -92,6 +96,10 @@ impl<C: Clone> ClientPool<C> {
 
     /// Reports that opening one for `slot` has failed. Only failures of the network count for failing fast, not those
     /// of a bootstrap, as in Spark.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no such slot.
     pub fn failed(&mut self, slot: usize, network: bool, now: Instant) {
         self.slots[slot] = SlotState::Empty;
         if network {
@@ -100,20 +108,31 @@ impl<C: Clone> ClientPool<C> {
     }
 
     /// Empties `slot` if it still holds the connection that `is_it` recognises.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no such slot.
     pub fn discard(&mut self, slot: usize, is_it: impl FnOnce(&C) -> bool) {
         if matches!(&self.slots[slot], SlotState::Held(held) if is_it(held)) {
             self.slots[slot] = SlotState::Empty;
         }
     }
 
-    /// Takes out every connection.
+    /// Takes out every connection. An attempt that is under way goes on, and still reports how it ended.
     pub fn drain(&mut self) -> Vec<C> {
-        self.slots
-            .iter_mut()
-            .filter_map(|slot| match std::mem::replace(slot, SlotState::Empty) {
-                SlotState::Held(connection) => Some(connection),
-                SlotState::Empty | SlotState::Connecting => None,
-            })
-            .collect()
+        let mut held = Vec::new();
+        for slot in &mut self.slots {
+            match std::mem::replace(slot, SlotState::Empty) {
+                SlotState::Held(connection) => held.push(connection),
+                // Emptied, it would let a second attempt begin beside the first.
+                SlotState::Connecting => *slot = SlotState::Connecting,
+                SlotState::Empty => {}
+            }
+        }
+        held
     }
 }
+
+#[cfg(test)]
+#[path = "client_pool_tests.rs"]
+mod tests;

@@ -34,8 +34,8 @@ pub enum IdleVerdict {
 }
 
 impl IdleWatch {
-    /// Begins to watch at `now`. `timeout` of `None` means without limit; `close_idle` closes connections that have
-    /// nothing outstanding, too.
+    /// Begins to watch at `now`. `timeout` of `None` means without limit, and so does one that leads past the end of
+    /// time; `close_idle` closes connections that have nothing outstanding, too.
     #[must_use]
     pub fn new(timeout: Option<Duration>, close_idle: bool, now: Instant) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl IdleWatch {
     /// Notes that bytes came or went.
     #[inline]
     pub fn traffic(&mut self, now: Instant) {
-        self.last_traffic = now;
+        self.last_traffic = self.last_traffic.max(now);
     }
 
     /// Notes that a request was sent or that the connection was handed out for one.
@@ -58,7 +58,8 @@ impl IdleWatch {
         self.last_request = self.last_request.max(now);
     }
 
-    /// Judges the silence at `now`, with `outstanding` requests waiting for their reply.
+    /// Judges the silence at `now`, with `outstanding` requests waiting for their reply. After
+    /// [`IdleVerdict::NotWatched`], ask again when a request is sent.
     #[must_use]
     pub fn check(&self, now: Instant, outstanding: usize) -> IdleVerdict {
         let Some(timeout) = self.timeout else {
@@ -70,7 +71,9 @@ impl IdleWatch {
         let quiet_since = self.last_traffic.max(self.last_request);
         let quiet = now.saturating_duration_since(quiet_since);
         if quiet < timeout {
-            IdleVerdict::LookAgain(quiet_since + timeout)
+            quiet_since
+                .checked_add(timeout)
+                .map_or(IdleVerdict::NotWatched, IdleVerdict::LookAgain)
         } else if outstanding > 0 {
             IdleVerdict::Dead { quiet }
         } else {
@@ -78,3 +81,7 @@ impl IdleWatch {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "idle_tests.rs"]
+mod tests;

@@ -11,7 +11,8 @@ use crate::bounds::{Bounds, Full, Lane, Load};
 /// ([`take_batch`](Self::take_batch)): the queue is swapped with the consumer's empty one, so that in the steady state
 /// nothing is allocated. A concurrent endpoint takes one step at a time ([`next_step`](Self::next_step)).
 ///
-/// What has been taken and is not yet reported done still counts against the [`Bounds`].
+/// What has been taken and is not yet reported done still counts against the [`Bounds`]. Control messages pass the
+/// others, but never one another: each lane keeps its order.
 #[derive(Debug)]
 pub struct Inbox<M> {
     phase: Phase,
@@ -19,7 +20,11 @@ pub struct Inbox<M> {
     closed: bool,
     delivery: Delivery,
     control: VecDeque<Taken<M>>,
+    /// What waits in `control` weighs this much.
+    control_bytes: usize,
     queue: VecDeque<Taken<M>>,
+    /// How many messages of the batch at work came from `queue`; they are the last ones in it.
+    batch_normal: usize,
     bounds: Bounds,
     /// Waiting and handed out together.
     load: Load,
@@ -110,7 +115,9 @@ impl<M> Inbox<M> {
             closed: false,
             delivery,
             control: VecDeque::new(),
+            control_bytes: 0,
             queue: VecDeque::new(),
+            batch_normal: 0,
             bounds,
             load: Load::default(),
             running: 0,
@@ -122,7 +129,7 @@ impl<M> Inbox<M> {
     /// # Errors
     ///
     /// Returns the message in [`Rejected`] once [`stop`](Self::stop) has been called, or when a bound is reached. The
-    /// control lane has room for as many messages again, so that a flood cannot keep control traffic out.
+    /// control lane has room for as many messages and bytes again, so that a flood cannot keep control traffic out.
     #[inline]
     pub fn post(&mut self, message: M, lane: Lane, bytes: usize) -> Result<Posted, Rejected<M>> {
         if let Err(reason) = self.admit(lane, bytes) {
@@ -143,9 +150,11 @@ impl<M> Inbox<M> {
         }
         let held = match lane {
             Lane::Normal => self.load,
+            // Apart from events, at most `max_items` of the steps that run came through the other lane. What runs
+            // beyond that counts here, so that control messages cannot pile up in concurrent handlers either.
             Lane::Control => Load {
-                items: self.control.len(),
-                bytes: 0,
+                items: self.control.len() + self.running.saturating_sub(self.bounds.max_items),
+                bytes: self.control_bytes,
             },
         };
         self.bounds.admit(held, bytes).map_err(RejectReason::Full)
@@ -168,12 +177,21 @@ impl<M> Inbox<M> {
     }
 
     /// Reports that `messages` messages of `bytes` bytes of a batch at work have been handled, so that others find room
-    /// before the batch is done.
+    /// before the batch is done. They are not reported again with [`step_done`](Self::step_done).
+    ///
+    /// # Panics
+    ///
+    /// Debug builds panic when more is reported than was taken.
     pub fn consumed(&mut self, messages: usize, bytes: usize) {
         self.load.remove(messages, bytes);
     }
 
-    /// Queues an event that no bound may keep out, such as the end of a connection. Dropped when stopped.
+    /// Queues an event that no bound may keep out, such as the end of a connection. It counts as one message of no
+    /// bytes.
+    ///
+    /// # Errors
+    ///
+    /// Returns the event in [`Rejected`] once [`stop`](Self::stop) has been called, and only then.
     pub fn post_event(&mut self, message: M) -> Result<Posted, Rejected<M>> {
         if self.closed {
             return Err(Rejected {
@@ -184,7 +202,8 @@ impl<M> Inbox<M> {
         Ok(self.push(message, Lane::Normal, 0))
     }
 
-    /// Lets queued messages run one by one, then `on_stop`. Returns whether this call was the one that stopped it.
+    /// Lets queued messages run one by one, then `on_stop`. Returns whether this call was the one that stopped it; a
+    /// consumer that found nothing to do should then look again.
     pub fn stop(&mut self) -> bool {
         !std::mem::replace(&mut self.closed, true)
     }
@@ -193,14 +212,15 @@ impl<M> Inbox<M> {
     pub fn next_step(&mut self) -> Option<Step<M>> {
         let step = match self.boundary_step()? {
             Boundary::Step(step) => step,
-            Boundary::Messages => Step::Deliver(self.control.pop_front().or_else(|| self.queue.pop_front())?),
+            Boundary::Messages => Step::Deliver(self.pop()?),
         };
         self.running += 1;
         Some(step)
     }
 
-    /// Takes the next step for a serial consumer. On [`Step::Batch`], `batch` holds every message that waited, control
-    /// messages first; it counts as one running step.
+    /// Takes the next step for a serial consumer. On [`Step::Batch`], `batch` holds every control message that waited
+    /// or, when there was none, every other message; it counts as one running step. The consumer works it off from the
+    /// front.
     ///
     /// # Panics
     ///
@@ -213,8 +233,11 @@ impl<M> Inbox<M> {
             Boundary::Messages => {
                 if self.control.is_empty() {
                     std::mem::swap(&mut self.queue, batch);
+                    self.batch_normal = batch.len();
                 } else {
                     std::mem::swap(&mut self.control, batch);
+                    self.control_bytes = 0;
+                    self.batch_normal = 0;
                 }
                 Step::Batch
             }
@@ -223,8 +246,17 @@ impl<M> Inbox<M> {
         Some(step)
     }
 
-    /// Moves the waiting control messages to the front of a batch that is being worked off.
+    /// Moves the waiting control messages to the front of the batch that is being worked off; they finish with its
+    /// step. Does nothing while earlier control messages are still at the front of `batch`.
+    #[inline]
     pub fn take_control(&mut self, batch: &mut VecDeque<Taken<M>>) {
+        // The batch is worked off from the front, so whatever exceeds the number of its normal messages is control.
+        if batch.len() > self.batch_normal {
+            return;
+        }
+        // Some of the normal ones may be gone by now.
+        self.batch_normal = batch.len();
+        self.control_bytes = 0;
         while let Some(message) = self.control.pop_back() {
             batch.push_front(message);
         }
@@ -235,7 +267,8 @@ impl<M> Inbox<M> {
     ///
     /// # Panics
     ///
-    /// Panics if no step is running: the owner lost count, and `on_stop` could meet a live handler.
+    /// Panics if no step is running: the owner lost count, and `on_stop` could meet a live handler. Debug builds also
+    /// panic when more is reported done than was taken.
     #[inline]
     pub fn step_done(&mut self, messages: usize, bytes: usize) {
         assert!(self.running > 0, "step_done without a running step");
@@ -248,8 +281,8 @@ impl<M> Inbox<M> {
         };
     }
 
-    /// Reports that `on_start` has failed. Messages are still handled, but never concurrently (Spark's `Inbox` turns
-    /// concurrency on only when `onStart` returns normally).
+    /// Reports that `on_start` has failed, before its step is reported done. Messages are still handled, but never
+    /// concurrently (Spark's `Inbox` turns concurrency on only when `onStart` returns normally).
     pub fn start_failed(&mut self) {
         self.delivery = Delivery::Serial;
     }
@@ -286,6 +319,7 @@ impl<M> Inbox<M> {
 
     /// Takes out everything that waits, for an owner that gives up on its endpoint.
     pub fn drain(&mut self) -> Vec<M> {
+        self.control_bytes = 0;
         let waiting: Vec<Taken<M>> = self.control.drain(..).chain(self.queue.drain(..)).collect();
         self.load
             .remove(waiting.len(), waiting.iter().map(|taken| taken.bytes).sum());
@@ -293,9 +327,12 @@ impl<M> Inbox<M> {
     }
 
     fn push(&mut self, message: M, lane: Lane, bytes: usize) -> Posted {
-        self.load.add(bytes);
+        let bytes = self.load.add(bytes);
         let queue = match lane {
-            Lane::Control => &mut self.control,
+            Lane::Control => {
+                self.control_bytes = self.control_bytes.saturating_add(bytes);
+                &mut self.control
+            }
             Lane::Normal => &mut self.queue,
         };
         queue.push_back(Taken { message, bytes });
@@ -303,6 +340,14 @@ impl<M> Inbox<M> {
         Posted {
             wake: self.running == 0 || self.concurrent(),
         }
+    }
+
+    fn pop(&mut self) -> Option<Taken<M>> {
+        let Some(taken) = self.control.pop_front() else {
+            return self.queue.pop_front();
+        };
+        self.control_bytes = self.control_bytes.saturating_sub(taken.bytes);
+        Some(taken)
     }
 
     fn concurrent(&self) -> bool {

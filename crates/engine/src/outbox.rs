@@ -11,9 +11,10 @@ use crate::bounds::{Bounds, Full, Load};
 #[derive(Debug)]
 pub struct Outbox<M, C> {
     state: State<C>,
-    waiting: VecDeque<Option<Waiting<M>>>,
-    /// The ticket of the front entry of `waiting`.
-    first: u64,
+    /// In the order of their tickets.
+    waiting: VecDeque<Waiting<M>>,
+    /// The ticket of the next message that has to wait.
+    next: u64,
     bounds: Bounds,
     load: Load,
 }
@@ -29,7 +30,9 @@ enum State<C> {
 
 #[derive(Debug)]
 struct Waiting<M> {
-    message: M,
+    ticket: u64,
+    /// `None` once withdrawn.
+    message: Option<M>,
     bytes: usize,
 }
 
@@ -65,7 +68,7 @@ impl<M, C: Clone> Outbox<M, C> {
         Self {
             state: State::Idle,
             waiting: VecDeque::new(),
-            first: 0,
+            next: 0,
             bounds,
             load: Load::default(),
         }
@@ -86,9 +89,14 @@ impl<M, C: Clone> Outbox<M, C> {
         if let Err(full) = self.bounds.admit(self.load, bytes) {
             return Err(OutboxRejected::Full(message, full));
         }
-        let ticket = Ticket(self.first + self.waiting.len() as u64);
-        self.waiting.push_back(Some(Waiting { message, bytes }));
-        self.load.add(bytes);
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        let bytes = self.load.add(bytes);
+        self.waiting.push_back(Waiting {
+            ticket: ticket.0,
+            message: Some(message),
+            bytes,
+        });
         if matches!(self.state, State::Idle) {
             self.state = State::Connecting;
             return Ok(Admission::Connect(ticket));
@@ -106,16 +114,26 @@ impl<M, C: Clone> Outbox<M, C> {
         }
     }
 
-    /// Takes back a message that still waits.
+    /// Takes back a message that still waits; `None` if it has left, or was withdrawn before.
     pub fn withdraw(&mut self, ticket: Ticket) -> Option<M> {
-        let index = usize::try_from(ticket.0.checked_sub(self.first)?).ok()?;
-        let Waiting { message, bytes } = self.waiting.get_mut(index)?.take()?;
-        self.load.remove(1, bytes);
+        let index = self
+            .waiting
+            .binary_search_by_key(&ticket.0, |entry| entry.ticket)
+            .ok()?;
+        let entry = &mut self.waiting[index];
+        let message = entry.message.take()?;
+        self.load.remove(1, entry.bytes);
+        // The gap stays, so that withdrawing costs the same everywhere in the queue, until the gaps outnumber what
+        // waits: messages that come and go while a connection is slow to open leave nothing behind.
+        if self.waiting.len() > MIN_COMPACTED && self.load.items < self.waiting.len() / 2 {
+            self.waiting.retain(|entry| entry.message.is_some());
+        }
         Some(message)
     }
 
     /// Reports that the connection is there. The caller then takes messages with [`drain`](Self::drain) until it
-    /// returns `None`. Returns the connection if the outbox has been stopped meanwhile.
+    /// returns `None`, and has sent each before it asks for the next. Returns the connection if the outbox has been
+    /// stopped meanwhile.
     pub fn connected(&mut self, connection: C) -> Option<C> {
         if matches!(self.state, State::Stopped) {
             return Some(connection);
@@ -130,9 +148,8 @@ impl<M, C: Clone> Outbox<M, C> {
             return None;
         }
         while let Some(entry) = self.waiting.pop_front() {
-            self.first += 1;
-            if let Some(Waiting { message, bytes }) = entry {
-                self.load.remove(1, bytes);
+            if let Some(message) = entry.message {
+                self.load.remove(1, entry.bytes);
                 return Some(message);
             }
         }
@@ -148,11 +165,9 @@ impl<M, C: Clone> Outbox<M, C> {
     pub fn fail(&mut self) -> Vec<M> {
         self.state = State::Stopped;
         self.load = Load::default();
-        self.first += self.waiting.len() as u64;
         std::mem::take(&mut self.waiting)
             .into_iter()
-            .flatten()
-            .map(|waiting| waiting.message)
+            .filter_map(|entry| entry.message)
             .collect()
     }
 
@@ -168,3 +183,10 @@ impl<M, C: Clone> Outbox<M, C> {
         self.load
     }
 }
+
+/// A queue no longer than this keeps its gaps.
+const MIN_COMPACTED: usize = 32;
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

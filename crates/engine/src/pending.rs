@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 pub struct PendingAsks<W, R, C> {
     slots: Vec<Slot<W, R, C>>,
     free: u32,
+    /// Slots that are not vacant.
+    held: usize,
     waiting: usize,
     max: usize,
     closed: Option<C>,
@@ -46,7 +48,7 @@ impl AskId {
     }
 
     fn new(slot: u32, generation: u32) -> Self {
-        Self((i64::from(generation & 0x7fff_ffff) << 32) | i64::from(slot))
+        Self((i64::from(generation & GENERATIONS) << 32) | i64::from(slot))
     }
 
     fn slot(self) -> u32 {
@@ -116,14 +118,22 @@ struct Timer {
 
 const NONE: u32 = u32::MAX;
 const BUCKETS: u64 = 1024;
+/// The bits of a slot's generation; one fewer than there are, so that ids are never negative.
+const GENERATIONS: u32 = 0x7fff_ffff;
+/// A whole number, so that seconds and the rest can be converted each for itself, in 64 bits.
+const TICKS_PER_SECOND: u64 = 1_000_000_000 / TICK.subsec_nanos() as u64;
+/// The tick of deadlines, a billion years from now, that are too far away to count; no clock gets there.
+const NEVER: u64 = u64::MAX / 2;
 
 impl<W, R, C: Clone> PendingAsks<W, R, C> {
-    /// Makes an empty table for at most `max` requests; `epoch` is any moment not after the first deadline.
+    /// Makes an empty table for at most `max` waiting requests. Time is counted from `epoch`, best the moment of this
+    /// call; a deadline before it counts as being there.
     #[must_use]
     pub fn new(max: usize, epoch: Instant) -> Self {
         Self {
             slots: Vec::new(),
             free: NONE,
+            held: 0,
             waiting: 0,
             max: max.min(NONE as usize - 1),
             closed: None,
@@ -135,7 +145,8 @@ impl<W, R, C: Clone> PendingAsks<W, R, C> {
         }
     }
 
-    /// Enters a request.
+    /// Enters a request. A deadline that has already passed counts as the next tick's, and one that no clock can reach
+    /// as none.
     ///
     /// # Errors
     ///
@@ -144,7 +155,8 @@ impl<W, R, C: Clone> PendingAsks<W, R, C> {
         if let Some(cause) = &self.closed {
             return Err(PendingError::Closed(cause.clone()));
         }
-        if self.waiting >= self.max {
+        // An outcome that nobody has taken yet keeps its slot, and slots are numbered by `u32`.
+        if self.waiting >= self.max || self.held >= NONE as usize {
             return Err(PendingError::TooMany { max: self.max });
         }
         let index = self.vacant_slot();
@@ -158,6 +170,7 @@ impl<W, R, C: Clone> PendingAsks<W, R, C> {
             None => (None, false),
         };
         self.waiting += 1;
+        self.held += 1;
         let slot = &mut self.slots[index as usize];
         slot.state = State::Waiting { waker, timer };
         Ok(Begun {
@@ -255,7 +268,7 @@ impl<W, R, C: Clone> PendingAsks<W, R, C> {
             .find(|tick| self.buckets[(tick % BUCKETS) as usize] != NONE)
             .unwrap_or(self.swept + BUCKETS);
         self.armed = Some(tick);
-        Some(self.epoch + TICK * u32::try_from(tick).unwrap_or(u32::MAX))
+        self.epoch.checked_add(since_epoch(tick))
     }
 
     /// Ends every waiting request with `cause` and refuses all that come later; pushes whom to wake.
@@ -279,9 +292,7 @@ impl<W, R, C: Clone> PendingAsks<W, R, C> {
     /// Whether nothing is held: nobody waits and every outcome has been taken.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.slots
-            .iter()
-            .all(|slot| matches!(slot.state, State::Vacant { .. }))
+        self.held == 0
     }
 
     fn vacant_slot(&mut self) -> u32 {
@@ -322,8 +333,9 @@ impl<W, R, C: Clone> PendingAsks<W, R, C> {
     /// Makes a slot vacant; returns the outcome if it was there.
     fn free(&mut self, index: u32) -> Option<Outcome<R, C>> {
         let next = self.free;
+        self.held -= 1;
         let slot = &mut self.slots[index as usize];
-        slot.generation = slot.generation.wrapping_add(1) & 0x7fff_ffff;
+        slot.generation = slot.generation.wrapping_add(1) & GENERATIONS;
         let state = std::mem::replace(&mut slot.state, State::Vacant { next });
         self.free = index;
         match state {
@@ -377,19 +389,30 @@ impl<W, R, C: Clone> PendingAsks<W, R, C> {
         }
     }
 
+    /// The first tick that is not before `deadline`.
     fn tick_of(&self, deadline: Instant) -> u64 {
-        let nanos = deadline.saturating_duration_since(self.epoch).as_nanos();
-        u64::try_from(nanos.div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX / 2)
+        let time = deadline.saturating_duration_since(self.epoch);
+        let rest = time.subsec_nanos().div_ceil(TICK.subsec_nanos());
+        let ticks = time.as_secs().saturating_mul(TICKS_PER_SECOND);
+        ticks.saturating_add(u64::from(rest)).min(NEVER)
     }
 
+    /// The last tick that is not after `now`.
     fn tick_floor(&self, now: Instant) -> u64 {
-        let nanos = now.saturating_duration_since(self.epoch).as_nanos();
-        u64::try_from(nanos / TICK.as_nanos()).unwrap_or(u64::MAX / 2)
+        let time = now.saturating_duration_since(self.epoch);
+        let rest = time.subsec_nanos() / TICK.subsec_nanos();
+        let ticks = time.as_secs().saturating_mul(TICKS_PER_SECOND);
+        ticks.saturating_add(u64::from(rest)).min(NEVER - 1)
     }
 }
 
+/// The time from the epoch to `tick`; also [`NEVER`] still fits.
+fn since_epoch(tick: u64) -> Duration {
+    Duration::from_secs(tick / TICKS_PER_SECOND) + TICK * (tick % TICKS_PER_SECOND) as u32
+}
+
 fn matches_generation(generation: u32, id: AskId) -> bool {
-    generation & 0x7fff_ffff == id.generation()
+    generation & GENERATIONS == id.generation()
 }
 
 #[cfg(test)]

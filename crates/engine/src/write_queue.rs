@@ -13,8 +13,8 @@ use crate::bounds::{Bounds, Full, Lane, Load};
 /// Bytes count against the [`Bounds`] until they are reported [written](Self::written).
 #[derive(Debug)]
 pub struct WriteQueue {
-    control: VecDeque<Chunk>,
-    normal: VecDeque<Chunk>,
+    control: VecDeque<Queued>,
+    normal: VecDeque<Queued>,
     bounds: Bounds,
     load: Load,
 }
@@ -26,6 +26,13 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
     /// How many frames they are.
     pub frames: usize,
+}
+
+#[derive(Debug)]
+struct Queued {
+    chunk: Chunk,
+    /// Whether more frames may be gathered in it.
+    open: bool,
 }
 
 /// A frame has been queued.
@@ -50,7 +57,8 @@ impl WriteQueue {
         }
     }
 
-    /// Copies `frame` behind what waits in its lane. `spare` supplies an empty buffer when a new chunk begins.
+    /// Copies `frame` behind what waits in its lane. `spare` supplies a buffer when a new chunk begins; what it still
+    /// contains is thrown away.
     ///
     /// # Errors
     ///
@@ -68,23 +76,7 @@ impl WriteQueue {
         Ok(pushed)
     }
 
-    #[inline]
-    fn append(&mut self, lane: Lane, frame: &[u8], spare: impl FnOnce() -> Vec<u8>) {
-        let chunks = self.lane(lane);
-        match chunks.back_mut() {
-            Some(chunk) if chunk.bytes.len() + frame.len() <= CHUNK => {
-                chunk.bytes.extend_from_slice(frame);
-                chunk.frames += 1;
-            }
-            _ => {
-                let mut bytes = spare();
-                bytes.extend_from_slice(frame);
-                chunks.push_back(Chunk { bytes, frames: 1 });
-            }
-        }
-    }
-
-    /// Queues a large frame without copying it.
+    /// Queues a large frame without copying it, now or when others come behind it.
     ///
     /// # Errors
     ///
@@ -92,10 +84,7 @@ impl WriteQueue {
     pub fn push_owned(&mut self, lane: Lane, frame: Vec<u8>) -> Result<Pushed, (Vec<u8>, Full)> {
         match self.admit(lane, frame.len()) {
             Ok(pushed) => {
-                self.lane(lane).push_back(Chunk {
-                    bytes: frame,
-                    frames: 1,
-                });
+                self.append_owned(lane, frame);
                 Ok(pushed)
             }
             Err(full) => Err((frame, full)),
@@ -115,14 +104,11 @@ impl WriteQueue {
     pub fn push_owned_answer(&mut self, lane: Lane, frame: Vec<u8>) -> Pushed {
         let was_empty = self.is_empty();
         self.load.add(frame.len());
-        self.lane(lane).push_back(Chunk {
-            bytes: frame,
-            frames: 1,
-        });
+        self.append_owned(lane, frame);
         Pushed { was_empty }
     }
 
-    /// Whether answers have filled the queue beyond its bounds.
+    /// Whether the queue is filled beyond its bounds, as answers may do, and also one oversized frame.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.load.items > self.bounds.max_items || self.load.bytes > self.bounds.max_bytes
@@ -130,10 +116,15 @@ impl WriteQueue {
 
     /// Takes the next chunk to write: control first.
     pub fn next_chunk(&mut self) -> Option<Chunk> {
-        self.control.pop_front().or_else(|| self.normal.pop_front())
+        let next = self.control.pop_front().or_else(|| self.normal.pop_front())?;
+        Some(next.chunk)
     }
 
-    /// Reports that a chunk taken from [`next_chunk`](Self::next_chunk) has left.
+    /// Reports that so much of what [`next_chunk`](Self::next_chunk) gave has left.
+    ///
+    /// # Panics
+    ///
+    /// Debug builds panic when more is reported than was taken.
     pub fn written(&mut self, frames: usize, bytes: usize) {
         self.load.remove(frames, bytes);
     }
@@ -156,11 +147,16 @@ impl WriteQueue {
         self.bounds.admit(self.load, bytes).is_ok()
     }
 
-    /// Forgets everything that waits; returns how much that was.
+    /// Forgets everything that waits; returns how much that was. What is being written still counts until it is
+    /// reported [written](Self::written).
     pub fn clear(&mut self) -> Load {
-        self.control.clear();
-        self.normal.clear();
-        std::mem::take(&mut self.load)
+        let mut forgotten = Load::default();
+        for Queued { chunk, .. } in self.control.drain(..).chain(self.normal.drain(..)) {
+            forgotten.items += chunk.frames;
+            forgotten.bytes += chunk.bytes.len();
+        }
+        self.load.remove(forgotten.items, forgotten.bytes);
+        forgotten
     }
 
     fn admit(&mut self, lane: Lane, bytes: usize) -> Result<Pushed, Full> {
@@ -172,10 +168,44 @@ impl WriteQueue {
         Ok(Pushed { was_empty })
     }
 
-    fn lane(&mut self, lane: Lane) -> &mut VecDeque<Chunk> {
+    #[inline]
+    fn append(&mut self, lane: Lane, frame: &[u8], spare: impl FnOnce() -> Vec<u8>) {
+        let chunks = self.lane(lane);
+        match chunks.back_mut() {
+            Some(Queued { chunk, open: true }) if chunk.bytes.len() + frame.len() <= CHUNK => {
+                chunk.bytes.extend_from_slice(frame);
+                chunk.frames += 1;
+            }
+            _ => {
+                let mut bytes = spare();
+                bytes.clear();
+                bytes.extend_from_slice(frame);
+                chunks.push_back(Queued {
+                    chunk: Chunk { bytes, frames: 1 },
+                    open: true,
+                });
+            }
+        }
+    }
+
+    fn append_owned(&mut self, lane: Lane, frame: Vec<u8>) {
+        self.lane(lane).push_back(Queued {
+            chunk: Chunk {
+                bytes: frame,
+                frames: 1,
+            },
+            open: false,
+        });
+    }
+
+    fn lane(&mut self, lane: Lane) -> &mut VecDeque<Queued> {
         match lane {
             Lane::Control => &mut self.control,
             Lane::Normal => &mut self.normal,
         }
     }
 }
+
+#[cfg(test)]
+#[path = "write_queue_tests.rs"]
+mod tests;

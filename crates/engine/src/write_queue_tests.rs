@@ -1,0 +1,228 @@
+use super::*;
+
+const SMALL: Bounds = Bounds {
+    max_items: 3,
+    max_bytes: 10,
+};
+
+fn push(queue: &mut WriteQueue, lane: Lane, frame: &[u8]) -> Pushed {
+    queue.push(lane, frame, Vec::new).unwrap()
+}
+
+fn chunk(bytes: &[u8], frames: usize) -> Option<Chunk> {
+    Some(Chunk {
+        bytes: bytes.to_vec(),
+        frames,
+    })
+}
+
+#[test]
+fn small_frames_are_gathered_in_order() {
+    let mut queue = WriteQueue::new(Bounds::NONE);
+    assert!(queue.is_empty());
+    assert!(push(&mut queue, Lane::Normal, b"ab").was_empty);
+    assert!(!push(&mut queue, Lane::Normal, b"c").was_empty);
+    assert!(!push(&mut queue, Lane::Normal, b"").was_empty);
+    assert_eq!(queue.load(), Load { items: 3, bytes: 3 });
+    assert_eq!(queue.next_chunk(), chunk(b"abc", 3));
+    assert_eq!(queue.next_chunk(), None);
+    assert!(queue.is_empty());
+}
+
+#[test]
+fn control_frames_pass_the_others_but_not_one_another() {
+    let mut queue = WriteQueue::new(Bounds::NONE);
+    push(&mut queue, Lane::Normal, b"1");
+    assert!(!push(&mut queue, Lane::Control, b"x").was_empty);
+    push(&mut queue, Lane::Normal, b"2");
+    push(&mut queue, Lane::Control, b"y");
+    assert_eq!(queue.next_chunk(), chunk(b"xy", 2));
+    assert_eq!(queue.next_chunk(), chunk(b"12", 2));
+}
+
+#[test]
+fn a_control_frame_waits_for_one_chunk_at_the_most() {
+    let mut queue = WriteQueue::new(Bounds::NONE);
+    let half = vec![7; CHUNK / 2 + 1];
+    push(&mut queue, Lane::Normal, &half);
+    push(&mut queue, Lane::Normal, &half);
+    assert_eq!(queue.next_chunk(), chunk(&half, 1));
+    push(&mut queue, Lane::Control, b"x");
+    assert_eq!(queue.next_chunk(), chunk(b"x", 1));
+    assert_eq!(queue.next_chunk(), chunk(&half, 1));
+}
+
+#[test]
+fn a_chunk_is_filled_to_the_limit_and_not_beyond() {
+    let mut queue = WriteQueue::new(Bounds::NONE);
+    push(&mut queue, Lane::Normal, &vec![1; CHUNK - 1]);
+    push(&mut queue, Lane::Normal, b"2");
+    push(&mut queue, Lane::Normal, b"3");
+    let first = queue.next_chunk().unwrap();
+    assert_eq!((first.bytes.len(), first.frames), (CHUNK, 2));
+    assert_eq!(queue.next_chunk(), chunk(b"3", 1));
+}
+
+#[test]
+fn a_frame_larger_than_a_chunk_stays_whole_and_alone() {
+    let mut queue = WriteQueue::new(Bounds::NONE);
+    push(&mut queue, Lane::Normal, b"a");
+    push(&mut queue, Lane::Normal, &vec![1; 3 * CHUNK]);
+    push(&mut queue, Lane::Normal, b"b");
+    assert_eq!(queue.next_chunk(), chunk(b"a", 1));
+    assert_eq!(queue.next_chunk().unwrap().bytes.len(), 3 * CHUNK);
+    assert_eq!(queue.next_chunk(), chunk(b"b", 1));
+}
+
+#[test]
+fn an_owned_frame_keeps_its_buffer_also_when_others_follow() {
+    let mut queue = WriteQueue::new(Bounds::NONE);
+    push(&mut queue, Lane::Normal, b"before");
+    let owned = vec![1; 100];
+    let address = owned.as_ptr();
+    assert!(!queue.push_owned(Lane::Normal, owned).unwrap().was_empty);
+    push(&mut queue, Lane::Normal, b"behind");
+
+    assert_eq!(queue.next_chunk(), chunk(b"before", 1));
+    let taken = queue.next_chunk().unwrap();
+    assert_eq!(
+        (taken.bytes.as_ptr(), taken.bytes.len(), taken.frames),
+        (address, 100, 1)
+    );
+    assert_eq!(queue.next_chunk(), chunk(b"behind", 1));
+}
+
+#[test]
+fn a_spare_buffer_is_asked_for_only_when_a_chunk_begins() {
+    let mut queue = WriteQueue::new(Bounds::NONE);
+    let spare = Vec::with_capacity(500);
+    let address = spare.as_ptr();
+    queue.push(Lane::Normal, b"a", || spare).unwrap();
+    queue
+        .push(Lane::Normal, b"b", || unreachable!("the chunk has room"))
+        .unwrap();
+    let taken = queue.next_chunk().unwrap();
+    assert_eq!(
+        (taken.bytes.as_ptr(), taken.bytes.as_slice()),
+        (address, &b"ab"[..])
+    );
+}
+
+#[test]
+fn what_a_spare_buffer_still_contains_never_reaches_the_socket() {
+    let mut queue = WriteQueue::new(Bounds::NONE);
+    queue.push(Lane::Normal, b"new", || b"old".to_vec()).unwrap();
+    assert_eq!(queue.next_chunk(), chunk(b"new", 1));
+}
+
+#[test]
+fn what_is_taken_counts_until_it_is_written() {
+    let mut queue = WriteQueue::new(SMALL);
+    push(&mut queue, Lane::Normal, b"12345678");
+    let taken = queue.next_chunk().unwrap();
+    assert!(queue.is_empty());
+    assert!(!queue.has_room(3));
+    let full = Full {
+        load: Load { items: 1, bytes: 8 },
+        bounds: SMALL,
+    };
+    assert_eq!(queue.push(Lane::Normal, b"abc", Vec::new), Err(full));
+
+    queue.written(taken.frames, taken.bytes.len());
+    assert_eq!(queue.load(), Load::default());
+    assert!(
+        push(&mut queue, Lane::Normal, b"abc").was_empty,
+        "the writer sleeps again"
+    );
+}
+
+#[test]
+fn a_full_queue_refuses_normal_frames_by_count_and_gives_owned_ones_back() {
+    let mut queue = WriteQueue::new(SMALL);
+    for frame in [b"a", b"b", b"c"] {
+        assert!(queue.has_room(1));
+        push(&mut queue, Lane::Normal, frame);
+    }
+    assert!(!queue.has_room(0));
+    let full = Full {
+        load: Load { items: 3, bytes: 3 },
+        bounds: SMALL,
+    };
+    assert_eq!(
+        queue.push(Lane::Normal, b"d", || unreachable!("nothing is queued")),
+        Err(full)
+    );
+    let owned = vec![4];
+    let address = owned.as_ptr();
+    let (back, why) = queue.push_owned(Lane::Normal, owned).unwrap_err();
+    assert_eq!((back.as_ptr(), why), (address, full));
+    assert_eq!(queue.next_chunk(), chunk(b"abc", 3));
+}
+
+#[test]
+fn one_oversized_frame_is_taken_when_nothing_else_is_held() {
+    let mut queue = WriteQueue::new(SMALL);
+    assert!(queue.has_room(1_000));
+    queue.push_owned(Lane::Normal, vec![1; 1_000]).unwrap();
+    assert!(!queue.has_room(0));
+    assert!(queue.push(Lane::Normal, b"", Vec::new).is_err());
+}
+
+#[test]
+fn control_frames_are_taken_when_the_others_are_refused_and_count_against_them() {
+    let mut queue = WriteQueue::new(SMALL);
+    push(&mut queue, Lane::Normal, b"0123456789");
+    for _ in 0..10 {
+        push(&mut queue, Lane::Control, b"x");
+    }
+    queue.push_owned(Lane::Control, b"y".to_vec()).unwrap();
+    assert_eq!(queue.load(), Load { items: 12, bytes: 21 });
+    assert!(!queue.has_room(0));
+}
+
+#[test]
+fn clearing_forgets_what_waits_and_keeps_counting_what_is_being_written() {
+    let mut queue = WriteQueue::new(Bounds::NONE);
+    push(&mut queue, Lane::Normal, b"being written");
+    let taken = queue.next_chunk().unwrap();
+    push(&mut queue, Lane::Normal, b"ab");
+    push(&mut queue, Lane::Normal, b"cd");
+    push(&mut queue, Lane::Control, b"x");
+    assert_eq!(queue.clear(), Load { items: 3, bytes: 5 });
+    assert!(queue.is_empty());
+    assert_eq!(queue.next_chunk(), None);
+    assert_eq!(queue.load(), Load { items: 1, bytes: 13 });
+    queue.written(taken.frames, taken.bytes.len());
+    assert_eq!(queue.load(), Load::default());
+    assert_eq!(queue.clear(), Load::default());
+}
+
+#[test]
+fn a_chunk_may_be_reported_in_parts() {
+    let mut queue = WriteQueue::new(Bounds::NONE);
+    push(&mut queue, Lane::Normal, b"abcdef");
+    queue.next_chunk().unwrap();
+    queue.written(0, 4);
+    assert_eq!(queue.load(), Load { items: 1, bytes: 2 });
+    queue.written(1, 2);
+    assert_eq!(queue.load(), Load::default());
+}
+
+#[test]
+fn answers_are_taken_beyond_the_bound_until_the_reader_is_told_to_pause() {
+    let mut queue = WriteQueue::new(SMALL);
+    assert!(queue.push_answer(Lane::Normal, b"01234", Vec::new).was_empty);
+    queue.push_owned_answer(Lane::Normal, b"56789".to_vec());
+    assert!(!queue.is_over(), "full is not over");
+    assert!(!queue.has_room(1));
+    assert!(!queue.push_answer(Lane::Normal, b"x", Vec::new).was_empty);
+    assert!(queue.is_over());
+    assert!(queue.push(Lane::Normal, b"y", Vec::new).is_err(), "others wait");
+
+    assert_eq!(queue.next_chunk(), chunk(b"01234", 1));
+    assert!(queue.is_over(), "it is still being written");
+    queue.written(1, 5);
+    assert!(!queue.is_over());
+    assert_eq!(queue.next_chunk(), chunk(b"56789", 1));
+    assert_eq!(queue.next_chunk(), chunk(b"x", 1), "an owned answer stays alone");
+}

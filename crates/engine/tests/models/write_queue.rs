@@ -1,0 +1,218 @@
+//! The write queue beside an obvious model of it: one list of whole frames for each lane.
+
+use std::collections::VecDeque;
+
+use spark_rpc_engine::{Bounds, CHUNK, Full, Lane, Load, WriteQueue};
+
+/// What an owner may do with a write queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Op {
+    Push {
+        lane: Lane,
+        len: usize,
+    },
+    PushOwned {
+        lane: Lane,
+        len: usize,
+    },
+    PushAnswer {
+        lane: Lane,
+        len: usize,
+        owned: bool,
+    },
+    Next,
+    /// Reports the oldest chunk that is being written.
+    Written,
+    Clear,
+}
+
+impl Op {
+    /// Makes some operation of any numbers.
+    pub(crate) fn new(kind: u8, small: u8, large: u32) -> Self {
+        let lane = if small.is_multiple_of(4) {
+            Lane::Control
+        } else {
+            Lane::Normal
+        };
+        let len = large as usize % [1, 40, 3_000, CHUNK, CHUNK + 2, 2 * CHUNK][usize::from(small / 4) % 6];
+        match kind {
+            0..=99 => Op::Push { lane, len },
+            100..=124 => Op::PushOwned { lane, len },
+            125..=139 => Op::PushAnswer {
+                lane,
+                len,
+                owned: large.is_multiple_of(3),
+            },
+            140..=199 => Op::Next,
+            200..=252 => Op::Written,
+            _ => Op::Clear,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Frame {
+    bytes: Vec<u8>,
+    owned: bool,
+}
+
+impl Frame {
+    fn new(number: u32, len: usize, owned: bool) -> Self {
+        // No two neighbours look alike, and neither do their parts.
+        let bytes = (0..len)
+            .map(|place| (place as u32 ^ number.wrapping_mul(31)) as u8)
+            .collect();
+        Self { bytes, owned }
+    }
+}
+
+#[derive(Default)]
+struct Model {
+    control: VecDeque<Frame>,
+    normal: VecDeque<Frame>,
+    /// Chunks that were taken and are not yet reported written.
+    taken: VecDeque<Load>,
+}
+
+impl Model {
+    fn lane(&mut self, lane: Lane) -> &mut VecDeque<Frame> {
+        match lane {
+            Lane::Control => &mut self.control,
+            Lane::Normal => &mut self.normal,
+        }
+    }
+
+    fn waiting(&self) -> Load {
+        let frames = self.control.iter().chain(&self.normal);
+        frames.fold(Load::default(), |load, frame| Load {
+            items: load.items + 1,
+            bytes: load.bytes + frame.bytes.len(),
+        })
+    }
+
+    fn load(&self) -> Load {
+        self.taken.iter().fold(self.waiting(), |load, taken| Load {
+            items: load.items + taken.items,
+            bytes: load.bytes + taken.bytes,
+        })
+    }
+}
+
+/// Runs `ops` on a write queue and on the model of it, then takes what still waits.
+///
+/// # Panics
+///
+/// Panics where the two differ.
+pub(crate) fn check(bounds: Bounds, ops: impl IntoIterator<Item = Op>) {
+    let mut queue = WriteQueue::new(bounds);
+    let mut model = Model::default();
+    let mut number = 0;
+    for op in ops {
+        number += 1;
+        match op {
+            Op::Push { lane, len } => {
+                let frame = Frame::new(number, len, false);
+                let full = full(&model, bounds, lane, len);
+                let was_empty = queue.is_empty();
+                match queue.push(lane, &frame.bytes, || vec![0xff; 3]) {
+                    Ok(pushed) => {
+                        assert_eq!((full, pushed.was_empty), (None, was_empty));
+                        model.lane(lane).push_back(frame);
+                    }
+                    Err(refused) => assert_eq!(full, Some(refused)),
+                }
+            }
+            Op::PushOwned { lane, len } => {
+                let frame = Frame::new(number, len, true);
+                let full = full(&model, bounds, lane, len);
+                let was_empty = queue.is_empty();
+                match queue.push_owned(lane, frame.bytes.clone()) {
+                    Ok(pushed) => {
+                        assert_eq!((full, pushed.was_empty), (None, was_empty));
+                        model.lane(lane).push_back(frame);
+                    }
+                    Err((back, refused)) => {
+                        assert!(back == frame.bytes, "the frame comes back");
+                        assert_eq!(full, Some(refused));
+                    }
+                }
+            }
+            Op::PushAnswer { lane, len, owned } => {
+                let frame = Frame::new(number, len, owned);
+                let was_empty = queue.is_empty();
+                let pushed = if owned {
+                    queue.push_owned_answer(lane, frame.bytes.clone())
+                } else {
+                    queue.push_answer(lane, &frame.bytes, Vec::new)
+                };
+                assert_eq!(pushed.was_empty, was_empty);
+                model.lane(lane).push_back(frame);
+            }
+            Op::Next => next(&mut queue, &mut model),
+            Op::Written => {
+                if let Some(load) = model.taken.pop_front() {
+                    queue.written(load.items, load.bytes);
+                }
+            }
+            Op::Clear => {
+                assert_eq!(queue.clear(), model.waiting());
+                model.control.clear();
+                model.normal.clear();
+            }
+        }
+        assert_eq!(queue.load(), model.load());
+        assert_eq!(queue.is_empty(), model.waiting().items == 0);
+        let load = model.load();
+        let over = load.items > bounds.max_items || load.bytes > bounds.max_bytes;
+        assert_eq!(queue.is_over(), over);
+        for bytes in [0, 1, bounds.max_bytes] {
+            let full = full(&model, bounds, Lane::Normal, bytes);
+            assert_eq!(queue.has_room(bytes), full.is_none());
+        }
+    }
+    while !queue.is_empty() {
+        next(&mut queue, &mut model);
+    }
+    assert_eq!(model.waiting(), Load::default());
+}
+
+fn full(model: &Model, bounds: Bounds, lane: Lane, bytes: usize) -> Option<Full> {
+    let load = model.load();
+    let fits = load.items < bounds.max_items
+        && (load.items == 0 || load.bytes.saturating_add(bytes) <= bounds.max_bytes);
+    (lane == Lane::Normal && !fits).then_some(Full { load, bounds })
+}
+
+/// Takes a chunk and finds its frames at the front of the lane whose turn it is.
+fn next(queue: &mut WriteQueue, model: &mut Model) {
+    let lane = if model.control.is_empty() {
+        Lane::Normal
+    } else {
+        Lane::Control
+    };
+    let Some(chunk) = queue.next_chunk() else {
+        return assert_eq!(model.waiting(), Load::default());
+    };
+    let frames: Vec<Frame> = model.lane(lane).drain(..chunk.frames).collect();
+    let expected: Vec<u8> = frames.iter().flat_map(|frame| &frame.bytes).copied().collect();
+    assert!(
+        chunk.bytes == expected,
+        "{} frames, whole and in order",
+        chunk.frames
+    );
+    assert!(chunk.frames > 0);
+    if chunk.frames > 1 {
+        assert!(chunk.bytes.len() <= CHUNK);
+        assert!(frames.iter().all(|frame| !frame.owned), "owned frames are alone");
+    }
+    if let (false, Some(follower)) = (frames[0].owned, model.lane(lane).front()) {
+        assert!(
+            follower.owned || chunk.bytes.len() + follower.bytes.len() > CHUNK,
+            "the next frame would have fitted"
+        );
+    }
+    model.taken.push_back(Load {
+        items: chunk.frames,
+        bytes: chunk.bytes.len(),
+    });
+}
