@@ -326,6 +326,7 @@ impl<M> Inbox<M> {
         waiting.into_iter().map(|taken| taken.message).collect()
     }
 
+    #[inline]
     fn push(&mut self, message: M, lane: Lane, bytes: usize) -> Posted {
         let bytes = self.load.add(bytes);
         let queue = match lane {

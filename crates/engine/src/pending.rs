@@ -117,7 +117,7 @@ struct Timer {
 }
 
 const NONE: u32 = u32::MAX;
-const BUCKETS: u64 = 1024;
+const BUCKETS: u64 = 256;
 /// The bits of a slot's generation; one fewer than there are, so that ids are never negative.
 const GENERATIONS: u32 = 0x7fff_ffff;
 /// A whole number, so that seconds and the rest can be converted each for itself, in 64 bits.
