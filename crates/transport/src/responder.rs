@@ -55,14 +55,36 @@ impl Responder {
     /// Answers with what `write` appends to the buffer that it gets; it must not change what is already there. An answer
     /// too long for a frame becomes a failure.
     pub fn success_with(self, write: impl FnOnce(&mut Vec<u8>)) {
+        let written = self.try_success_with(|out| {
+            write(out);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        match written {
+            Ok(()) => {}
+            Err((_, never)) => match never {},
+        }
+    }
+
+    /// Like [`success_with`](Self::success_with), for a `write` that can fail.
+    ///
+    /// # Errors
+    ///
+    /// Gives the responder back with the error of `write`; nothing has been sent.
+    pub fn try_success_with<E>(
+        self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), (Self, E)> {
         with_frame_buffer(|out| {
             let frame = OpenFrame::rpc_response(out, self.id);
-            write(out);
+            if let Err(error) = write(out) {
+                return Err((self, error));
+            }
             match frame.finish(out) {
                 Ok(()) => self.answer(out),
                 Err(error) => self.failure(&too_long(&error)),
             }
-        });
+            Ok(())
+        })
     }
 
     /// Answers with a failure of the transport (Spark's `RpcFailure` message); `text` is all that the asker gets.
