@@ -263,22 +263,24 @@ impl<M> Inbox<M> {
     }
 
     /// Reports that a step taken from [`next_step`](Self::next_step) or [`take_batch`](Self::take_batch) has finished,
-    /// and with it `messages` messages of `bytes` bytes.
+    /// and with it `messages` messages of `bytes` bytes. Returns whether consumers that found nothing to do should look
+    /// again.
     ///
     /// # Panics
     ///
     /// Panics if no step is running: the owner lost count, and `on_stop` could meet a live handler. Debug builds also
     /// panic when more is reported done than was taken.
     #[inline]
-    pub fn step_done(&mut self, messages: usize, bytes: usize) {
+    pub fn step_done(&mut self, messages: usize, bytes: usize) -> bool {
         assert!(self.running > 0, "step_done without a running step");
         self.running -= 1;
         self.load.remove(messages, bytes);
-        self.phase = match self.phase {
+        let next = match self.phase {
             Phase::Starting => Phase::Open,
             Phase::Stopping => Phase::Stopped,
             same => same,
         };
+        next != std::mem::replace(&mut self.phase, next)
     }
 
     /// Reports that `on_start` has failed, before its step is reported done. Messages are still handled, but never
@@ -336,6 +338,10 @@ impl<M> Inbox<M> {
             }
             Lane::Normal => &mut self.queue,
         };
+        if queue.capacity() == 0 {
+            // Most endpoints have one message at a time; a deque left to itself would begin with room for four.
+            queue.reserve_exact(1);
+        }
         queue.push_back(Taken { message, bytes });
         // A serial consumer that is at work looks again by itself before it goes to sleep.
         Posted {

@@ -62,6 +62,20 @@ fn start_comes_first_and_alone() {
 }
 
 #[test]
+fn idle_consumers_look_again_after_the_start_and_after_the_stop() {
+    let mut inbox = Messages::new(Delivery::Concurrent, Bounds::NONE);
+    assert_eq!(inbox.next_step(), Some(Step::Start));
+    assert!(inbox.step_done(0, 0), "what came meanwhile may run now");
+
+    post(&mut inbox, "a");
+    assert_eq!(inbox.next_step(), deliver("a"));
+    inbox.stop();
+    assert!(!inbox.step_done(1, 1), "whoever finishes takes the stop itself");
+    assert_eq!(inbox.next_step(), Some(Step::Stop));
+    assert!(inbox.step_done(0, 0), "nothing will come any more");
+}
+
+#[test]
 fn a_serial_endpoint_handles_one_message_at_a_time_in_order() {
     let mut inbox = started(Delivery::Serial);
     post(&mut inbox, "a");
