@@ -1,0 +1,892 @@
+//! References: the same value and the same methods, near and far.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use spark_rpc_engine::Lane;
+use spark_rpc_transport::{
+    PendingRequest, SendError as TransportSendError, TransportClient, with_frame_buffer,
+};
+use spark_rpc_wire::{Address, Envelope, OpenFrame, RequestId};
+
+use crate::address::{RpcAddress, RpcEndpointAddress};
+use crate::ask::{AbortHandle, Ask, LocalWait, Meta, OutboxWait, State, timeout};
+use crate::codec::Codec;
+use crate::config::RpcTimeout;
+use crate::decoding;
+use crate::dispatcher::DispatchError;
+use crate::env::EnvShared;
+use crate::error::{AskError, AskPhase, EncodeError, Handled, SendError};
+use crate::mailbox::{Mailbox, PostError, now};
+use crate::message::{MessageValue, OneWay, Request, RpcMessage};
+use crate::outbox::{OutboxMessage, OutboxSlot, Peer, PeerError, PeerSend};
+use crate::parcel::{LocalOneWay, LocalRequest, Parcel};
+use crate::reply::Reply;
+use crate::slot::ReplySlot;
+
+/// A reference to an endpoint (Spark's `RpcEndpointRef`).
+///
+/// It is small and cheap to clone, works the same whether the endpoint is in this env or in another one, and can be a
+/// field of a message: the receiver gets a reference that works there. One to an endpoint of a client-mode env then
+/// works over the connection that it came on. Its text is a `spark://` URI.
+///
+/// Two references are equal when they name the same endpoint of the same env; how they lead there does not count.
+///
+/// # Order and delivery
+///
+/// Messages are delivered at most once, and never sent again by themselves. Those from one env to one endpoint arrive in
+/// the order in which they were sent, as long as the connection lives; see `docs/semantics.md`.
+#[derive(Clone)]
+pub struct RpcEndpointRef {
+    inner: Arc<RefInner>,
+}
+
+struct RefInner {
+    address: RpcEndpointAddress,
+    /// Which env the endpoint is in, if its text does not tell: client-mode envs have no address.
+    env_id: u64,
+    route: Route,
+}
+
+/// How messages get there.
+enum Route {
+    /// The endpoint is in this env.
+    Local(LocalRoute),
+    Remote(RemoteRoute),
+    /// Nowhere: the reference was read outside of an env, or names a client-mode env of somebody else.
+    None(Option<Arc<EnvShared>>),
+}
+
+struct LocalRoute {
+    env: Arc<EnvShared>,
+    /// The mailbox that had the name when the reference was made.
+    mailbox: Option<Arc<dyn Mailbox>>,
+}
+
+struct RemoteRoute {
+    env: Arc<EnvShared>,
+    /// The connection that the reference came on.
+    connection: Option<TransportClient>,
+    peer: Option<Arc<Peer>>,
+    /// The envelope that stands before every message.
+    header: Box<[u8]>,
+    codec: Arc<dyn Codec>,
+}
+
+impl RpcEndpointRef {
+    pub(crate) fn local(env: Arc<EnvShared>, name: &str, mailbox: Option<Arc<dyn Mailbox>>) -> Self {
+        let address = RpcEndpointAddress::new(name, env.address().cloned());
+        let env_id = env.id;
+        Self::new(address, env_id, Route::Local(LocalRoute { env, mailbox }))
+    }
+
+    /// A reference to an endpoint at `address`; local if that is the env's own.
+    pub(crate) fn at(env: &Arc<EnvShared>, address: RpcEndpointAddress) -> Self {
+        if address.address().is_some() && address.address() == env.address() {
+            return Self::local(
+                Arc::clone(env),
+                address.name(),
+                env.dispatcher.find(address.name()).ok(),
+            );
+        }
+        Self::remote(env, address, 0, None)
+    }
+
+    fn remote(
+        env: &Arc<EnvShared>,
+        address: RpcEndpointAddress,
+        env_id: u64,
+        connection: Option<TransportClient>,
+    ) -> Self {
+        let peer = address.address().map(|address| env.peer(address));
+        let header = header(env, &address);
+        let route = match header {
+            Ok(header) if connection.is_some() || peer.is_some() => Route::Remote(RemoteRoute {
+                env: Arc::clone(env),
+                connection,
+                peer,
+                header,
+                codec: Arc::clone(env.codecs.preferred()),
+            }),
+            _ => Route::None(Some(Arc::clone(env))),
+        };
+        Self::new(address, env_id, route)
+    }
+
+    fn new(address: RpcEndpointAddress, env_id: u64, route: Route) -> Self {
+        Self {
+            inner: Arc::new(RefInner {
+                address,
+                env_id,
+                route,
+            }),
+        }
+    }
+
+    /// The endpoint's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.inner.address.name()
+    }
+
+    /// The endpoint's address.
+    #[must_use]
+    pub fn address(&self) -> &RpcEndpointAddress {
+        &self.inner.address
+    }
+
+    /// Whether the endpoint is in the env that this reference belongs to.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        matches!(self.inner.route, Route::Local(_))
+    }
+
+    /// The mailbox of an endpoint of this env that had the name when the reference was made.
+    pub(crate) fn mailbox(&self) -> Option<&Arc<dyn Mailbox>> {
+        match &self.inner.route {
+            Route::Local(route) => route.mailbox.as_ref(),
+            Route::Remote(_) | Route::None(_) => None,
+        }
+    }
+
+    pub(crate) fn env(&self) -> Option<&Arc<EnvShared>> {
+        match &self.inner.route {
+            Route::Local(route) => Some(&route.env),
+            Route::Remote(route) => Some(&route.env),
+            Route::None(env) => env.as_ref(),
+        }
+    }
+
+    /// Sends a one-way message.
+    ///
+    /// Returns at once: the message is queued, or refused with an error. It is delivered at most once, and whether it was
+    /// handled is not known. To wait for room instead of an error, use [`send_wait`](Self::send_wait).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]: the message was not sent. For an endpoint in another env nothing is known of it yet, so a missing
+    /// endpoint is no error here; that env counts and logs it.
+    #[inline]
+    pub fn send<M: OneWay>(&self, message: M) -> Result<(), SendError> {
+        match &self.inner.route {
+            Route::Local(route) => self.send_local(route, &mut LocalOneWay(Some(message))),
+            Route::Remote(route) => self.send_remote(route, &message),
+            Route::None(_) => Err(self.no_route()),
+        }
+    }
+
+    /// Sends a one-way message, waiting for room where [`send`](Self::send) fails with [`SendError::Full`]; at most for
+    /// the env's ask timeout.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]: the message was not sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is done, the message was not sent.
+    pub async fn send_wait<M: OneWay>(&self, message: M) -> Result<(), SendError> {
+        let Some(env) = self.env() else {
+            return Err(self.no_route());
+        };
+        let deadline = tokio::time::Instant::now() + env.conf.ask_timeout.duration;
+        let mut local = LocalOneWay(Some(message));
+        loop {
+            let result = match &self.inner.route {
+                Route::Local(route) => self.send_local(route, &mut local),
+                Route::Remote(route) => match &local.0 {
+                    Some(message) => self.send_remote(route, message),
+                    None => Ok(()),
+                },
+                Route::None(_) => Err(self.no_route()),
+            };
+            let Err(full @ SendError::Full { .. }) = result else {
+                return result;
+            };
+            if tokio::time::timeout_at(deadline, self.room()).await.is_err() {
+                return Err(full);
+            }
+        }
+    }
+
+    /// Sends `message` and returns the wait for its reply, at most for the env's ask timeout
+    /// (`spark.rpc.askTimeout`).
+    ///
+    /// The message is on its way when this returns, in order with other messages to the same endpoint. It is sent at most
+    /// once and never again. The timeout runs from now and covers connecting, queueing and the handler's own work. A
+    /// handler that awaits an ask to its own serial endpoint waits for itself, until the timeout.
+    ///
+    /// # Errors
+    ///
+    /// The future ends with [`AskError`]; [`AskError::handled`] says whether the message was handled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use spark_rpc::{RpcEndpointRef, RpcMessage};
+    /// # #[derive(Serialize, Deserialize, RpcMessage)]
+    /// # #[rpc(reply = u64)]
+    /// # struct Count;
+    /// # async fn example(counter: RpcEndpointRef) -> Result<(), spark_rpc::AskError> {
+    /// let count: u64 = counter.ask(Count).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn ask<M: Request>(&self, message: M) -> Ask<M::Reply> {
+        let timeout = match self.env() {
+            Some(env) => Arc::clone(&env.ask_timeout),
+            None => Arc::new(RpcTimeout::new(Duration::ZERO, "spark.rpc.askTimeout")),
+        };
+        self.ask_timeout(message, timeout)
+    }
+
+    /// Like [`ask`](Self::ask), with a limit of its own: a `Duration`, or an [`RpcTimeout`] that names its setting.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`](Self::ask).
+    pub fn ask_within<M: Request>(&self, message: M, timeout: impl Into<RpcTimeout>) -> Ask<M::Reply> {
+        self.ask_timeout(message, Arc::new(timeout.into()))
+    }
+
+    /// Like [`ask_within`](Self::ask_within), with a handle that ends the wait from elsewhere.
+    pub fn ask_abortable<M: Request>(
+        &self,
+        message: M,
+        timeout: impl Into<RpcTimeout>,
+    ) -> (Ask<M::Reply>, AbortHandle) {
+        let mut ask = self.ask_within(message, timeout);
+        let handle = ask.abort_handle();
+        (ask, handle)
+    }
+
+    /// Asks again when an attempt fails, up to `spark.rpc.numRetries` times with `spark.rpc.retry.wait` in between, as
+    /// Spark did up to 2.2.
+    ///
+    /// **The receiver must be idempotent**: an attempt whose reply was lost may have been handled. Failures that would
+    /// repeat for certain (an unknown message, a message that cannot be encoded) are not tried again.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::RetriesExhausted`] with the last attempt's error, or that error itself if it would repeat.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`ask`](Self::ask): attempts already sent may be handled.
+    pub async fn ask_with_retry<M: Request + Clone>(
+        &self,
+        message: M,
+        timeout: impl Into<RpcTimeout>,
+    ) -> Result<M::Reply, AskError> {
+        let Some(env) = self.env() else {
+            return Err(self.no_route_ask());
+        };
+        let timeout = Arc::new(timeout.into());
+        let attempts = env.conf.num_retries;
+        let mut attempt = 1;
+        loop {
+            let error = match self.ask_timeout(message.clone(), Arc::clone(&timeout)).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+            if repeats(&error) {
+                return Err(error);
+            }
+            tracing::warn!(endpoint = %self, message = M::NAME, attempt, %error, "an attempt of ask_with_retry failed");
+            if attempt == attempts {
+                return Err(AskError::RetriesExhausted {
+                    message: M::NAME,
+                    attempts,
+                    last: Box::new(error),
+                });
+            }
+            attempt += 1;
+            tokio::time::sleep(env.conf.retry_wait).await;
+        }
+    }
+
+    fn ask_timeout<M: Request>(&self, message: M, timeout: Arc<RpcTimeout>) -> Ask<M::Reply> {
+        let meta = Meta {
+            reference: self.clone(),
+            message: M::NAME,
+            timeout,
+            began: now(),
+        };
+        let state = match &self.inner.route {
+            Route::Local(route) => self.ask_local(route, message, &meta),
+            Route::Remote(route) => self.ask_remote(route, message, &meta),
+            Route::None(_) => State::Failed(Some(self.no_route_ask())),
+        };
+        Ask::new(state, meta)
+    }
+
+    // Local ways.
+
+    #[inline]
+    fn send_local<M: OneWay>(
+        &self,
+        route: &LocalRoute,
+        message: &mut LocalOneWay<M>,
+    ) -> Result<(), SendError> {
+        let posted = route.env.dispatcher.post(
+            route.mailbox.as_ref(),
+            self.name(),
+            &mut Parcel::local(message, M::CONTROL),
+            size_of::<M>(),
+            None,
+        );
+        match posted {
+            Ok(posted) => {
+                if let Some(waker) = posted.waker {
+                    waker.wake();
+                }
+                Ok(())
+            }
+            Err(error) => Err(self.local_send_error(route, M::NAME, &error)),
+        }
+    }
+
+    fn local_send_error(
+        &self,
+        route: &LocalRoute,
+        message: &'static str,
+        error: &DispatchError,
+    ) -> SendError {
+        let endpoint = || self.name().to_owned();
+        match error {
+            DispatchError::EnvStopped => SendError::EnvStopped,
+            DispatchError::NotFound | DispatchError::Refused(PostError::Stopped) => {
+                SendError::EndpointNotFound { endpoint: endpoint() }
+            }
+            DispatchError::Refused(PostError::Full(full)) => {
+                if let Some(mailbox) = &route.mailbox
+                    && mailbox.counters().rejected()
+                {
+                    tracing::warn!(endpoint = self.name(), message, %full, "the inbox refuses messages");
+                }
+                SendError::Full {
+                    endpoint: self.address().clone(),
+                    reason: format!("inbox {full}"),
+                }
+            }
+            DispatchError::Refused(PostError::Unknown | PostError::Undecodable(_)) => {
+                SendError::UnknownMessage {
+                    endpoint: endpoint(),
+                    message,
+                }
+            }
+        }
+    }
+
+    fn ask_local<M: Request>(&self, route: &LocalRoute, message: M, meta: &Meta) -> State<M::Reply> {
+        let slot = ReplySlot::take();
+        let name = match &route.mailbox {
+            Some(mailbox) => Arc::clone(mailbox.name()),
+            None => Arc::from(self.name()),
+        };
+        let reply = Reply::local(Arc::clone(&slot), name);
+        let mut parcel = LocalRequest(Some((message, reply)));
+        match self.post_request(route, &mut parcel) {
+            Ok(number) => State::Local(LocalWait::new(slot, number)),
+            Err(DispatchError::Refused(PostError::Full(_))) => {
+                let reference = self.clone();
+                let (deadline, began) = (meta.deadline(), meta.began);
+                let timeout = Arc::clone(&meta.timeout);
+                State::Slow(Box::pin(async move {
+                    reference
+                        .ask_local_when_room(parcel, slot, deadline, began, timeout)
+                        .await
+                }))
+            }
+            Err(error) => {
+                let error = self.local_ask_error(M::NAME, error);
+                // The handle must not answer that it was dropped.
+                if let Some((_, reply)) = parcel.0.take() {
+                    reply.refuse(crate::error::Failure::EnvStopped);
+                }
+                State::Failed(Some(error))
+            }
+        }
+    }
+
+    async fn ask_local_when_room<M: Request>(
+        self,
+        mut parcel: LocalRequest<M>,
+        slot: Arc<ReplySlot<M::Reply>>,
+        deadline: std::time::Instant,
+        began: std::time::Instant,
+        timeout_setting: Arc<RpcTimeout>,
+    ) -> Result<M::Reply, AskError> {
+        let Route::Local(route) = &self.inner.route else {
+            return Err(self.no_route_ask());
+        };
+        let meta = Meta {
+            reference: self.clone(),
+            message: M::NAME,
+            timeout: timeout_setting,
+            began,
+        };
+        let until = tokio::time::Instant::from_std(deadline);
+        loop {
+            match self.post_request(route, &mut parcel) {
+                Ok(number) => {
+                    let wait = LocalWait::new(slot, number);
+                    return Ask::new(State::Local(wait), meta).await;
+                }
+                Err(DispatchError::Refused(PostError::Full(_))) => {
+                    if tokio::time::timeout_at(until, self.room()).await.is_err() {
+                        let phases = vec![(AskPhase::WaitingForRoom, now().saturating_duration_since(began))];
+                        return Err(timeout(&meta, None, phases));
+                    }
+                }
+                Err(error) => return Err(self.local_ask_error(M::NAME, error)),
+            }
+        }
+    }
+
+    fn post_request<M: Request>(
+        &self,
+        route: &LocalRoute,
+        parcel: &mut LocalRequest<M>,
+    ) -> Result<u64, DispatchError> {
+        let posted = route.env.dispatcher.post(
+            route.mailbox.as_ref(),
+            self.name(),
+            &mut Parcel::local(parcel, M::CONTROL),
+            size_of::<M>(),
+            None,
+        )?;
+        if let Some(waker) = posted.waker {
+            waker.wake();
+        }
+        Ok(posted.number)
+    }
+
+    fn local_ask_error(&self, message: &'static str, error: DispatchError) -> AskError {
+        let endpoint = self.name().to_owned();
+        match error {
+            DispatchError::EnvStopped => AskError::EnvStopped,
+            DispatchError::NotFound | DispatchError::Refused(PostError::Stopped) => {
+                AskError::EndpointNotFound { endpoint }
+            }
+            DispatchError::Refused(PostError::Full(full)) => AskError::Rejected {
+                endpoint,
+                reason: format!("inbox {full}"),
+            },
+            DispatchError::Refused(PostError::Unknown) => AskError::UnknownMessage {
+                endpoint,
+                message: message.to_owned(),
+            },
+            DispatchError::Refused(PostError::Undecodable(error)) => AskError::Undecodable {
+                endpoint,
+                message: message.to_owned(),
+                reason: error.to_string(),
+            },
+        }
+    }
+
+    // Remote ways.
+
+    fn send_remote<M: OneWay>(&self, route: &RemoteRoute, message: &M) -> Result<(), SendError> {
+        if route.env.is_stopped() {
+            return Err(SendError::EnvStopped);
+        }
+        with_frame_buffer(|frame| {
+            let open = OpenFrame::one_way(frame);
+            route.write_content(message, frame)?;
+            open.finish(frame)
+                .map_err(|error| SendError::NotSent(TransportSendError::TooLong(error)))?;
+            self.send_frame(route, lane::<M>(), frame)
+        })
+    }
+
+    fn send_frame(&self, route: &RemoteRoute, lane: Lane, frame: &mut Vec<u8>) -> Result<(), SendError> {
+        let mut lost = None;
+        if let Some(client) = &route.connection {
+            match client.send_frame(lane, frame) {
+                Ok(()) => return Ok(()),
+                Err(TransportSendError::Closed(cause)) => lost = Some(cause),
+                Err(error) => return Err(self.not_sent(error)),
+            }
+        }
+        let Some(peer) = &route.peer else {
+            return Err(lost.map_or_else(|| self.no_route(), SendError::Disconnected));
+        };
+        loop {
+            let sent = peer.send(|| {
+                let bytes = frame.len();
+                let frame = std::mem::take(frame);
+                (OutboxMessage::OneWay { lane, frame }, bytes)
+            });
+            match sent {
+                Ok(PeerSend::Queued(_)) => return Ok(()),
+                Ok(PeerSend::Connected(client)) => match client.send_frame(lane, frame) {
+                    Ok(()) => return Ok(()),
+                    // It has not been sent, so it may go over the next connection.
+                    Err(TransportSendError::Closed(_)) => peer.lost(&client),
+                    Err(error) => return Err(self.not_sent(error)),
+                },
+                Err(PeerError::EnvStopped) => return Err(SendError::EnvStopped),
+                Err(PeerError::Full(full)) => {
+                    return Err(SendError::Full {
+                        endpoint: self.address().clone(),
+                        reason: format!("outbox {full}"),
+                    });
+                }
+            }
+        }
+    }
+
+    fn ask_remote<M: Request>(&self, route: &RemoteRoute, message: M, meta: &Meta) -> State<M::Reply> {
+        if route.env.is_stopped() {
+            return State::Failed(Some(AskError::EnvStopped));
+        }
+        let lane = lane::<M>();
+        with_frame_buffer(|frame| {
+            let open = OpenFrame::rpc_request(frame, RequestId(0));
+            if let Err(error) = route.write_content(&message, frame) {
+                return State::Failed(Some(error.into()));
+            }
+            drop(message);
+            if let Err(error) = open.finish(frame) {
+                return State::Failed(Some(AskError::NotSent(TransportSendError::TooLong(error))));
+            }
+            match self.request_frame(route, lane, frame, meta) {
+                Ok(RemoteAsk::Sent(pending)) => State::Remote {
+                    pending,
+                    connected_after: None,
+                },
+                Ok(RemoteAsk::Waits(wait)) => State::Outbox(wait),
+                Err(RemoteAskError::Failed(error)) => State::Failed(Some(error)),
+                Err(RemoteAskError::Full) => {
+                    let reference = self.clone();
+                    let frame = std::mem::take(frame);
+                    let (began, timeout) = (meta.began, Arc::clone(&meta.timeout));
+                    State::Slow(Box::pin(async move {
+                        reference
+                            .ask_remote_when_room::<M>(lane, frame, began, timeout)
+                            .await
+                    }))
+                }
+            }
+        })
+    }
+
+    async fn ask_remote_when_room<M: Request>(
+        self,
+        lane: Lane,
+        mut frame: Vec<u8>,
+        began: std::time::Instant,
+        timeout_setting: Arc<RpcTimeout>,
+    ) -> Result<M::Reply, AskError> {
+        let Route::Remote(route) = &self.inner.route else {
+            return Err(self.no_route_ask());
+        };
+        let meta = Meta {
+            reference: self.clone(),
+            message: M::NAME,
+            timeout: timeout_setting,
+            began,
+        };
+        let until = tokio::time::Instant::from_std(meta.deadline());
+        loop {
+            let state = match self.request_frame(route, lane, &mut frame, &meta) {
+                Ok(RemoteAsk::Sent(pending)) => State::Remote {
+                    pending,
+                    connected_after: None,
+                },
+                Ok(RemoteAsk::Waits(wait)) => State::Outbox(wait),
+                Err(RemoteAskError::Failed(error)) => return Err(error),
+                Err(RemoteAskError::Full) => {
+                    if tokio::time::timeout_at(until, self.room()).await.is_err() {
+                        let phases = vec![(AskPhase::WaitingForRoom, now().saturating_duration_since(began))];
+                        return Err(timeout(&meta, route.peer.as_deref(), phases));
+                    }
+                    continue;
+                }
+            };
+            return Ask::new(state, meta).await;
+        }
+    }
+
+    fn request_frame(
+        &self,
+        route: &RemoteRoute,
+        lane: Lane,
+        frame: &mut Vec<u8>,
+        meta: &Meta,
+    ) -> Result<RemoteAsk, RemoteAskError> {
+        let deadline = meta.deadline();
+        let left = || Some(deadline.saturating_duration_since(now()));
+        let mut lost = None;
+        if let Some(client) = &route.connection {
+            match client.request_frame(lane, frame, left()) {
+                Ok(pending) => return Ok(RemoteAsk::Sent(pending)),
+                Err(TransportSendError::Closed(cause)) => lost = Some(cause),
+                Err(error) => return Err(RemoteAskError::of(error)),
+            }
+        }
+        let Some(peer) = &route.peer else {
+            return Err(RemoteAskError::Failed(
+                lost.map_or_else(|| self.no_route_ask(), AskError::Disconnected),
+            ));
+        };
+        loop {
+            let mut slot = None;
+            let sent = peer.send(|| {
+                let bytes = frame.len();
+                let waits = Arc::new(OutboxSlot::default());
+                slot = Some(Arc::clone(&waits));
+                let frame = std::mem::take(frame);
+                let message = OutboxMessage::Ask {
+                    lane,
+                    frame,
+                    deadline,
+                    slot: waits,
+                };
+                (message, bytes)
+            });
+            match (sent, slot) {
+                (Ok(PeerSend::Queued(ticket)), Some(slot)) => {
+                    return Ok(RemoteAsk::Waits(OutboxWait {
+                        env: Arc::clone(&route.env),
+                        slot,
+                        peer: Arc::clone(peer),
+                        ticket,
+                        timer: None,
+                    }));
+                }
+                (Ok(PeerSend::Connected(client)), _) => {
+                    let left = (meta.timeout.duration).min(deadline.saturating_duration_since(meta.began));
+                    match client.request_frame(lane, frame, Some(left)) {
+                        Ok(pending) => return Ok(RemoteAsk::Sent(pending)),
+                        Err(TransportSendError::Closed(_)) => peer.lost(&client),
+                        Err(error) => return Err(RemoteAskError::of(error)),
+                    }
+                }
+                (Err(PeerError::Full(full)), _) => {
+                    return Err(RemoteAskError::Failed(AskError::Rejected {
+                        endpoint: self.name().to_owned(),
+                        reason: format!("outbox {full}"),
+                    }));
+                }
+                _ => return Err(RemoteAskError::Failed(AskError::EnvStopped)),
+            }
+        }
+    }
+
+    /// Waits until one more message might find room.
+    async fn room(&self) {
+        match &self.inner.route {
+            Route::Local(LocalRoute { mailbox, env }) => {
+                let found = match mailbox {
+                    Some(mailbox) if !mailbox.is_stopped() => Some(Arc::clone(mailbox)),
+                    _ => env.dispatcher.find(self.name()).ok(),
+                };
+                if let Some(mailbox) = found {
+                    std::future::poll_fn(|cx| mailbox.poll_room(cx, 0)).await;
+                }
+            }
+            Route::Remote(route) => {
+                let client = match (&route.connection, &route.peer) {
+                    (Some(client), _) if client.is_active() => Some(client.clone()),
+                    (_, Some(peer)) => peer.connection(),
+                    _ => None,
+                };
+                match client {
+                    Some(client) => client.wait_for_room().await,
+                    // The outbox is full: it empties when the connection is there, or has failed.
+                    None => tokio::time::sleep(ROOM_PAUSE).await,
+                }
+            }
+            Route::None(_) => {}
+        }
+        tokio::task::yield_now().await;
+    }
+
+    fn not_sent(&self, error: TransportSendError) -> SendError {
+        match error {
+            TransportSendError::Full(full) => SendError::Full {
+                endpoint: self.address().clone(),
+                reason: format!("write queue {full}"),
+            },
+            TransportSendError::Closed(cause) => SendError::Disconnected(cause),
+            other => SendError::NotSent(other),
+        }
+    }
+
+    fn no_route(&self) -> SendError {
+        SendError::NoRoute {
+            endpoint: self.address().clone(),
+        }
+    }
+
+    fn no_route_ask(&self) -> AskError {
+        AskError::NoRoute {
+            endpoint: self.address().clone(),
+        }
+    }
+}
+
+enum RemoteAsk {
+    Sent(PendingRequest),
+    Waits(OutboxWait),
+}
+
+enum RemoteAskError {
+    Full,
+    Failed(AskError),
+}
+
+impl RemoteAskError {
+    fn of(error: TransportSendError) -> Self {
+        match error {
+            TransportSendError::Full(_) | TransportSendError::TooManyRequests { .. } => RemoteAskError::Full,
+            TransportSendError::Closed(cause) => RemoteAskError::Failed(AskError::Disconnected(cause)),
+            other => RemoteAskError::Failed(AskError::NotSent(other)),
+        }
+    }
+}
+
+impl RemoteRoute {
+    #[inline]
+    fn write_content<M: RpcMessage>(&self, message: &M, frame: &mut Vec<u8>) -> Result<(), EncodeError> {
+        frame.extend_from_slice(&self.header);
+        self.codec.encode(&MessageValue(message), frame)
+    }
+}
+
+fn lane<M: RpcMessage>() -> Lane {
+    if M::CONTROL { Lane::Control } else { Lane::Normal }
+}
+
+/// Whether another attempt would fail in the same way.
+fn repeats(error: &AskError) -> bool {
+    error.handled() == Handled::No
+        && matches!(
+            error,
+            AskError::Unencodable(_)
+                | AskError::UnknownMessage { .. }
+                | AskError::Undecodable { .. }
+                | AskError::NoRoute { .. }
+                | AskError::EnvStopped
+        )
+}
+
+fn header(env: &EnvShared, address: &RpcEndpointAddress) -> Result<Box<[u8]>, spark_rpc_wire::EnvelopeError> {
+    let mut header = Vec::new();
+    let wire = |address: &RpcAddress| Address {
+        host: address.host().to_owned().into(),
+        port: i32::from(address.port()),
+    };
+    let envelope = Envelope {
+        sender: env.address().map(wire),
+        receiver: address.address().map(wire),
+        name: address.name().into(),
+    };
+    envelope.encode(&mut header)?;
+    Ok(header.into())
+}
+
+impl From<Duration> for RpcTimeout {
+    fn from(duration: Duration) -> Self {
+        RpcTimeout::new(duration, "the timeout of the call")
+    }
+}
+
+impl PartialEq for RpcEndpointRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for RpcEndpointRef {}
+
+impl Hash for RpcEndpointRef {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+impl RpcEndpointRef {
+    fn key(&self) -> (&RpcEndpointAddress, u64) {
+        let id = if self.inner.address.address().is_some() {
+            0
+        } else {
+            self.inner.env_id
+        };
+        (&self.inner.address, id)
+    }
+}
+
+impl fmt::Display for RpcEndpointRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.address.fmt(f)
+    }
+}
+
+impl fmt::Debug for RpcEndpointRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RpcEndpointRef({})", self.inner.address)
+    }
+}
+
+/// A reference as it travels inside a message.
+#[derive(Serialize, Deserialize)]
+struct WireRef {
+    address: RpcEndpointAddress,
+    /// The env of the endpoint; 0 if the writer does not know it.
+    env: u64,
+    /// Whether the endpoint is in the env that wrote this.
+    own: bool,
+}
+
+impl Serialize for RpcEndpointRef {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.collect_str(self);
+        }
+        WireRef {
+            address: self.address().clone(),
+            env: self.inner.env_id,
+            own: self.is_local(),
+        }
+        .serialize(serializer)
+    }
+}
+
+/// Reads a reference that came in a message. Outside of an env's own decoding the reference can be looked at, but leads
+/// nowhere.
+impl<'de> Deserialize<'de> for RpcEndpointRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            let address: RpcEndpointAddress = text.parse().map_err(serde::de::Error::custom)?;
+            return Ok(match decoding::current() {
+                Some(context) => RpcEndpointRef::at(&context.env, address),
+                None => RpcEndpointRef::new(address, 0, Route::None(None)),
+            });
+        }
+        let WireRef { address, env, own } = WireRef::deserialize(deserializer)?;
+        let Some(context) = decoding::current() else {
+            return Ok(RpcEndpointRef::new(address, env, Route::None(None)));
+        };
+        let here = &context.env;
+        if env == here.id && address.address() == here.address() {
+            let mailbox = here.dispatcher.find(address.name()).ok();
+            return Ok(RpcEndpointRef::local(Arc::clone(here), address.name(), mailbox));
+        }
+        // Spark uses the connection that the reference came on for every reference, also for one to a third env, whose
+        // messages then end at the wrong env. Here only what the peer says is its own goes back to it.
+        let connection = if own { context.client } else { None };
+        Ok(RpcEndpointRef::remote(here, address, env, connection))
+    }
+}
+
+/// How long a sender waits before it looks again whether an outbox has room.
+const ROOM_PAUSE: Duration = Duration::from_millis(5);

@@ -1,0 +1,622 @@
+//! What can go wrong, one enum for each thing that a caller can do.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use spark_rpc_transport::{ConnectError, ConnectionError, InvalidConf, SendError as TransportSendError};
+
+use crate::address::{InvalidAddress, RpcAddress, RpcEndpointAddress};
+use crate::config::{ConfError, RpcTimeout};
+
+/// An error of any type, as handlers may return it.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why an ask has no reply.
+///
+/// [`handled`](Self::handled) says for each whether the receiver has handled the message.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AskError {
+    /// There is no endpoint of that name.
+    #[error("Could not find {endpoint}.")]
+    EndpointNotFound {
+        /// The name.
+        endpoint: String,
+    },
+    /// The env of the receiver, or this one, has been stopped.
+    #[error("RpcEnv already stopped.")]
+    EnvStopped,
+    /// The receiver's inbox had no room, or this side's queues had none within the timeout.
+    #[error("{endpoint} did not take the message: {reason}")]
+    Rejected {
+        /// The endpoint.
+        endpoint: String,
+        /// Which bound is reached.
+        reason: String,
+    },
+    /// The endpoint has no handler for this message.
+    #[error("Unsupported message {message} for {endpoint}")]
+    UnknownMessage {
+        /// The endpoint.
+        endpoint: String,
+        /// The message's name.
+        message: String,
+    },
+    /// The receiver could not read the message.
+    #[error("{message} could not be decoded by {endpoint}: {reason}")]
+    Undecodable {
+        /// The endpoint.
+        endpoint: String,
+        /// The message's name.
+        message: String,
+        /// What the receiver says.
+        reason: String,
+    },
+    /// The message could not be made into bytes; it was not sent.
+    #[error(transparent)]
+    Unencodable(#[from] EncodeError),
+    /// The handler dropped its reply handle without using it, or the endpoint stopped first.
+    #[error("the request was dropped without an answer by {endpoint}")]
+    Unanswered {
+        /// The endpoint, if it is known.
+        endpoint: String,
+    },
+    /// The handler panicked.
+    #[error("the handler panicked: {message}")]
+    Panicked {
+        /// What the panic said, if it was text.
+        message: String,
+    },
+    /// The handler answered with a failure.
+    #[error(transparent)]
+    Remote(#[from] RemoteFailure),
+    /// The peer's transport answered with a failure, as a JVM does when it cannot deliver a message.
+    #[error("{text}")]
+    Refused {
+        /// The peer's text; a JVM sends its stack trace.
+        text: String,
+    },
+    /// The reply is not of the expected type, or broken.
+    #[error("the reply could not be decoded: {0}")]
+    BadReply(#[from] DecodeError),
+    /// No reply came in time.
+    #[error(transparent)]
+    Timeout(Box<AskTimeout>),
+    /// The ask was given up by its [`AbortHandle`](crate::AbortHandle).
+    #[error("the ask was aborted: {reason}")]
+    Aborted {
+        /// The reason given.
+        reason: String,
+    },
+    /// There is no connection to the receiver.
+    #[error(transparent)]
+    Connect(ConnectError),
+    /// The connection ended before the reply came.
+    #[error(transparent)]
+    Disconnected(Arc<ConnectionError>),
+    /// The message could not be queued for the connection.
+    #[error("not sent: {0}")]
+    NotSent(TransportSendError),
+    /// The reference leads nowhere from here, see [`SendError::NoRoute`].
+    #[error("Cannot send message to client endpoint with no listen address: {endpoint}")]
+    NoRoute {
+        /// The endpoint.
+        endpoint: RpcEndpointAddress,
+    },
+    /// All attempts of an `ask_with_retry` have failed.
+    #[error("Error sending message [message = {message}] after {attempts} attempts: {last}")]
+    RetriesExhausted {
+        /// The message's name.
+        message: &'static str,
+        /// How often it was tried.
+        attempts: u32,
+        /// The last attempt's error.
+        #[source]
+        last: Box<AskError>,
+    },
+}
+
+/// Whether a message has been handled by its receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handled {
+    /// It has not, and it will not be.
+    No,
+    /// It has.
+    Yes,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl AskError {
+    /// Whether the receiver has handled the message.
+    #[must_use]
+    pub fn handled(&self) -> Handled {
+        match self {
+            AskError::EndpointNotFound { .. }
+            | AskError::EnvStopped
+            | AskError::Rejected { .. }
+            | AskError::UnknownMessage { .. }
+            | AskError::Undecodable { .. }
+            | AskError::Unencodable(_)
+            | AskError::Connect(_)
+            | AskError::NotSent(_)
+            | AskError::NoRoute { .. } => Handled::No,
+            AskError::Remote(_) | AskError::Panicked { .. } | AskError::BadReply(_) => Handled::Yes,
+            AskError::Timeout(timeout) if !timeout.may_have_arrived() => Handled::No,
+            AskError::Timeout(_)
+            | AskError::Aborted { .. }
+            | AskError::Disconnected(_)
+            | AskError::Unanswered { .. }
+            | AskError::Refused { .. }
+            | AskError::RetriesExhausted { .. } => Handled::Unknown,
+        }
+    }
+}
+
+/// The failure that a handler has answered with.
+#[derive(Clone, Debug)]
+pub struct RemoteFailure {
+    message: String,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl RemoteFailure {
+    pub(crate) fn from_text(message: String) -> Self {
+        Self {
+            message,
+            source: None,
+        }
+    }
+
+    pub(crate) fn from_error(error: BoxError) -> Self {
+        Self {
+            message: chain(&*error),
+            source: Some(Arc::from(error)),
+        }
+    }
+
+    /// What the handler's error says, with its causes.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The handler's error itself, if the endpoint is in this env.
+    #[must_use]
+    pub fn local_error(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+        self.source.as_deref()
+    }
+}
+
+impl fmt::Display for RemoteFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for RemoteFailure {}
+
+/// No reply came in time (Spark's `RpcTimeoutException`): how far the ask got, and what bounds it.
+#[derive(Clone, Debug)]
+pub struct AskTimeout {
+    /// The endpoint that was asked.
+    pub endpoint: RpcEndpointAddress,
+    /// The peer: the env's address, or for an endpoint of a client-mode env that of the connection. `None` if the
+    /// endpoint is in this env.
+    pub peer: Option<RpcAddress>,
+    /// The message's name.
+    pub message: &'static str,
+    /// The limit and the setting that controls it.
+    pub timeout: RpcTimeout,
+    /// The phases that were reached, in order, with the time that each took.
+    pub phases: Vec<(AskPhase, Duration)>,
+}
+
+/// How far an ask has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AskPhase {
+    /// Waiting for room in a queue.
+    WaitingForRoom,
+    /// Waiting for a connection.
+    Connecting,
+    /// Sent to a peer; waiting for its reply.
+    AwaitingReply,
+    /// Waiting in the inbox of an endpoint of this env.
+    Queued,
+    /// Being handled by an endpoint of this env, or kept there for a later reply.
+    Handling,
+}
+
+impl AskTimeout {
+    /// The phase that the ask was in.
+    #[must_use]
+    pub fn reached(&self) -> AskPhase {
+        self.phases
+            .last()
+            .map_or(AskPhase::WaitingForRoom, |(phase, _)| *phase)
+    }
+
+    fn may_have_arrived(&self) -> bool {
+        matches!(
+            self.reached(),
+            AskPhase::AwaitingReply | AskPhase::Handling | AskPhase::Queued
+        )
+    }
+}
+
+impl fmt::Display for AskTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.peer {
+            Some(peer) => write!(f, "Cannot receive any reply from {peer} in {}", self.timeout)?,
+            None => write!(
+                f,
+                "Cannot receive any reply from {} in {}",
+                self.endpoint.name(),
+                self.timeout
+            )?,
+        }
+        write!(f, " [message {} to {}", self.message, self.endpoint)?;
+        for (phase, took) in &self.phases {
+            write!(f, "; {phase} {} ms", took.as_millis())?;
+        }
+        f.write_str("]")
+    }
+}
+
+impl fmt::Display for AskPhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AskPhase::WaitingForRoom => "waiting for room",
+            AskPhase::Connecting => "connecting",
+            AskPhase::AwaitingReply => "awaiting the reply",
+            AskPhase::Queued => "queued",
+            AskPhase::Handling => "being handled",
+        })
+    }
+}
+
+impl StdError for AskTimeout {}
+
+/// Why a one-way message was not accepted. It has not been sent and will not arrive.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// There is no endpoint of that name in this env.
+    #[error("Could not find {endpoint}.")]
+    EndpointNotFound {
+        /// The name.
+        endpoint: String,
+    },
+    /// This env has been stopped.
+    #[error("RpcEnv already stopped.")]
+    EnvStopped,
+    /// The inbox, the outbox or the write queue has no room.
+    #[error("{endpoint} did not take the message: {reason}")]
+    Full {
+        /// The endpoint.
+        endpoint: RpcEndpointAddress,
+        /// Which queue, and which of its bounds.
+        reason: String,
+    },
+    /// The endpoint is in this env and has no handler for this message.
+    #[error("Unsupported message {message} for {endpoint}")]
+    UnknownMessage {
+        /// The endpoint.
+        endpoint: String,
+        /// The message's name.
+        message: &'static str,
+    },
+    /// The message could not be made into bytes.
+    #[error(transparent)]
+    Unencodable(#[from] EncodeError),
+    /// The connection that the reference is bound to has ended.
+    #[error(transparent)]
+    Disconnected(Arc<ConnectionError>),
+    /// The message makes a frame that the protocol cannot carry.
+    #[error(transparent)]
+    NotSent(TransportSendError),
+    /// The endpoint is in a client-mode env, and this reference did not come over one of its connections.
+    #[error("Cannot send message to client endpoint with no listen address: {endpoint}")]
+    NoRoute {
+        /// The endpoint.
+        endpoint: RpcEndpointAddress,
+    },
+}
+
+/// A value that cannot be made into bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name} cannot be encoded: {reason}")]
+pub struct EncodeError {
+    /// The message's name.
+    pub name: String,
+    /// What its `Serialize` says.
+    pub reason: String,
+}
+
+/// Bytes that are not the expected value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The content ends too early.
+    #[error("the content is truncated")]
+    Truncated,
+    /// The message's name is not UTF-8.
+    #[error("the message's name is not UTF-8")]
+    NameNotUtf8,
+    /// The value's own `Deserialize` fails.
+    #[error("{reason}")]
+    Value {
+        /// What it says.
+        reason: String,
+    },
+    /// There are bytes after the value: the sender means another type.
+    #[error("{count} bytes after the value")]
+    TrailingBytes {
+        /// How many.
+        count: usize,
+    },
+    /// No codec of this env has written this.
+    #[error("no codec recognises the content")]
+    UnknownCodec,
+    /// The content is of a codec that does not know this type.
+    #[error("the {codec} codec does not know this type")]
+    UnsupportedType {
+        /// The codec.
+        codec: &'static str,
+    },
+}
+
+/// A failed reply as it travels between envs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The handler answered with this failure.
+    Handler {
+        /// Its text.
+        message: String,
+    },
+    /// There is no endpoint of that name.
+    EndpointNotFound {
+        /// The name.
+        endpoint: String,
+    },
+    /// The env has been stopped.
+    EnvStopped,
+    /// The inbox has no room.
+    Rejected {
+        /// The endpoint.
+        endpoint: String,
+        /// Which bound.
+        reason: String,
+    },
+    /// The endpoint has no handler for this message.
+    UnknownMessage {
+        /// The endpoint.
+        endpoint: String,
+        /// The message's name.
+        message: String,
+    },
+    /// The message could not be read.
+    Undecodable {
+        /// The endpoint.
+        endpoint: String,
+        /// The message's name.
+        message: String,
+        /// Why.
+        reason: String,
+    },
+    /// The reply handle was dropped unused.
+    Unanswered {
+        /// The endpoint.
+        endpoint: String,
+    },
+    /// The handler panicked.
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
+    /// The reply could not be made into bytes.
+    UnencodableReply {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Failure {
+    /// The text for a peer that has no form for typed failures. A missing endpoint and a stopped env read as in Spark.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        match self {
+            Failure::EndpointNotFound { endpoint } => {
+                format!("org.apache.spark.SparkException: Could not find {endpoint}.")
+            }
+            Failure::EnvStopped => {
+                "org.apache.spark.rpc.RpcEnvStoppedException: RpcEnv already stopped.".to_owned()
+            }
+            other => format!(
+                "org.apache.spark.SparkException: {}",
+                AskError::from(other.clone())
+            ),
+        }
+    }
+}
+
+impl From<Failure> for AskError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Handler { message } => AskError::Remote(RemoteFailure::from_text(message)),
+            Failure::EndpointNotFound { endpoint } => AskError::EndpointNotFound { endpoint },
+            Failure::EnvStopped => AskError::EnvStopped,
+            Failure::Rejected { endpoint, reason } => AskError::Rejected { endpoint, reason },
+            Failure::UnknownMessage { endpoint, message } => AskError::UnknownMessage { endpoint, message },
+            Failure::Undecodable {
+                endpoint,
+                message,
+                reason,
+            } => AskError::Undecodable {
+                endpoint,
+                message,
+                reason,
+            },
+            Failure::Unanswered { endpoint } => AskError::Unanswered { endpoint },
+            Failure::Panicked { message } => AskError::Panicked { message },
+            Failure::UnencodableReply { reason } => AskError::Remote(RemoteFailure::from_text(format!(
+                "the reply cannot be encoded: {reason}"
+            ))),
+        }
+    }
+}
+
+/// Why an env could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A setting cannot be.
+    #[error(transparent)]
+    Conf(#[from] ConfError),
+    /// A setting of the transport cannot be.
+    #[error(transparent)]
+    Transport(#[from] InvalidConf),
+    /// An address cannot be.
+    #[error(transparent)]
+    Address(#[from] InvalidAddress),
+    /// The start port is one that Spark does not allow.
+    #[error(
+        "startPort should be between 1024 and 65535 (inclusive), or 0 for a random free port; it is {port}"
+    )]
+    Port {
+        /// The port asked for.
+        port: u16,
+    },
+    /// No port could be bound.
+    #[error(
+        "{source}: Service '{service}' failed after {retries} retries {}! Consider explicitly setting the appropriate \
+         {}, or raise spark.port.maxRetries",
+        if *port == 0 { "(on a random free port)".to_owned() } else { format!("(starting from {port})") },
+        if *port == 0 { "binding address" } else { "port" }
+    )]
+    Bind {
+        /// The env's name.
+        service: String,
+        /// The port asked for.
+        port: u16,
+        /// How many further ports were tried.
+        retries: u32,
+        /// What the last attempt said.
+        source: io::Error,
+    },
+    /// The threads for endpoints could not be started.
+    #[error("cannot start the threads of the dispatcher: {0}")]
+    Threads(io::Error),
+}
+
+/// Why an endpoint could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// The name is taken.
+    #[error("There is already an RpcEndpoint called {name}")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// The name cannot be: it is empty or too long for the wire.
+    #[error("RpcEndpoint name must be provided and take at most 65535 bytes; it takes {len}")]
+    BadName {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// The env has been stopped.
+    #[error("RpcEnv has been stopped")]
+    EnvStopped,
+    /// The thread of an isolated endpoint could not be started.
+    #[error("cannot start a thread for {name}: {source}")]
+    Thread {
+        /// The endpoint.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Why an endpoint could not be looked up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LookupError {
+    /// The URI cannot be parsed.
+    #[error(transparent)]
+    Uri(#[from] InvalidAddress),
+    /// The peer has no such endpoint (Spark's `RpcEndpointNotFoundException`).
+    #[error("Cannot find endpoint: {uri}")]
+    NotFound {
+        /// The endpoint.
+        uri: RpcEndpointAddress,
+    },
+    /// The peer could not be asked.
+    #[error("cannot look up {uri}: {source}")]
+    Ask {
+        /// The endpoint.
+        uri: RpcEndpointAddress,
+        /// Why.
+        source: AskError,
+    },
+}
+
+/// An error of an endpoint that nobody waits for, as `on_error` gets it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EndpointError {
+    /// A life-cycle or connection callback failed.
+    #[error("{callback} failed: {source}")]
+    Callback {
+        /// The callback.
+        callback: &'static str,
+        /// Its error.
+        source: BoxError,
+    },
+    /// A handler failed, and there is no asker to tell.
+    #[error("the handler of {message} failed: {source}")]
+    Handler {
+        /// The message's name.
+        message: &'static str,
+        /// Its error.
+        source: BoxError,
+    },
+    /// A callback or handler panicked.
+    #[error("{what} panicked: {message}")]
+    Panicked {
+        /// The callback, or the message's name.
+        what: &'static str,
+        /// What the panic said, if it was text.
+        message: String,
+    },
+}
+
+/// The texts of an error and of its causes, in one line.
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// The text that a panic carried.
+pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no text".to_owned())
+}

@@ -1,0 +1,321 @@
+//! From settings to an env.
+
+use std::fmt;
+use std::sync::Arc;
+
+use spark_rpc_net::{Network, TcpNetwork, is_address_collision};
+use spark_rpc_transport::{ClientBootstrap, ServerBootstrap, TransportContext, TransportServer};
+
+use crate::address::RpcAddress;
+use crate::codec::{Codec, Codecs};
+use crate::config::RpcConf;
+use crate::env::{EnvParts, EnvShared, RpcEnv};
+use crate::error::StartError;
+use crate::rpc_handler::{EnvHandlers, SharedHandlers};
+use crate::verifier::RpcEndpointVerifier;
+
+/// Everything that makes one env differ from another (Spark's `RpcEnvConfig`).
+#[derive(Clone, Debug)]
+pub struct RpcEnvConfig {
+    /// For logs; not part of any address.
+    pub name: String,
+    /// What the server binds to, such as `127.0.0.1`. Without effect in client mode.
+    pub bind_address: String,
+    /// The host that others are told; the bind address if `None`.
+    pub advertise_address: Option<String>,
+    /// The port to bind; 0 for any free one. A taken port makes the next ones be tried.
+    pub port: u16,
+    /// Whether the env does without a listener: it has no address then, and is reached only over connections that it has
+    /// opened.
+    pub client_mode: bool,
+    /// The settings.
+    pub conf: RpcConf,
+}
+
+impl RpcEnvConfig {
+    /// The config of an env in server mode on a free port of 127.0.0.1.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            bind_address: "127.0.0.1".to_owned(),
+            advertise_address: None,
+            port: 0,
+            client_mode: false,
+            conf: RpcConf::default(),
+        }
+    }
+}
+
+/// Makes envs from configs (Spark's `RpcEnvFactory`). It holds what is not a setting: the network, codecs, bootstraps.
+#[derive(Clone)]
+pub struct RpcEnvFactory {
+    network: Arc<dyn Network>,
+    codecs: Vec<Arc<dyn Codec>>,
+    server_bootstraps: Vec<Arc<dyn ServerBootstrap>>,
+    client_bootstraps: Vec<Arc<dyn ClientBootstrap>>,
+}
+
+impl Default for RpcEnvFactory {
+    fn default() -> Self {
+        Self {
+            network: Arc::new(TcpNetwork),
+            codecs: Vec::new(),
+            server_bootstraps: Vec::new(),
+            client_bootstraps: Vec::new(),
+        }
+    }
+}
+
+impl RpcEnvFactory {
+    /// A factory of envs over TCP with the native codec.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Uses another network: Unix sockets, or one in memory for tests.
+    #[must_use]
+    pub fn network(mut self, network: Arc<dyn Network>) -> Self {
+        self.network = network;
+        self
+    }
+
+    /// Adds a codec. The first one added writes what the envs ask and send; all of them are read.
+    #[must_use]
+    pub fn codec(mut self, codec: Arc<dyn Codec>) -> Self {
+        self.codecs.push(codec);
+        self
+    }
+
+    /// Adds a hook that runs on every accepted connection.
+    #[must_use]
+    pub fn server_bootstrap(mut self, bootstrap: Arc<dyn ServerBootstrap>) -> Self {
+        self.server_bootstraps.push(bootstrap);
+        self
+    }
+
+    /// Adds a hook that runs on every connection opened.
+    #[must_use]
+    pub fn client_bootstrap(mut self, bootstrap: Arc<dyn ClientBootstrap>) -> Self {
+        self.client_bootstraps.push(bootstrap);
+        self
+    }
+
+    /// Makes an env and, in server mode, binds it and registers its verifier.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; nothing is left running then.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of a tokio runtime with timers and sockets enabled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing running.
+    pub async fn create(&self, config: RpcEnvConfig) -> Result<RpcEnv, StartError> {
+        let RpcEnvConfig {
+            name,
+            bind_address,
+            advertise_address,
+            port,
+            client_mode,
+            conf,
+        } = config;
+        conf.validate()?;
+        if !client_mode && port != 0 && port < LOWEST_PORT {
+            return Err(StartError::Port { port });
+        }
+        let threads = conf.dispatcher_threads.map(endpoint_threads).transpose()?;
+        let handlers = Arc::new(EnvHandlers::default());
+        let context = TransportContext::new(
+            conf.transport.clone(),
+            Arc::clone(&self.network),
+            Arc::new(SharedHandlers(Arc::clone(&handlers))),
+        )?;
+        let factory = context.create_client_factory(self.client_bootstraps.clone());
+        let shared = Arc::new(EnvShared::new(EnvParts {
+            name,
+            conf,
+            codecs: Codecs::new(self.codecs.clone()),
+            context: context.clone(),
+            factory,
+            endpoint_threads: threads,
+        }));
+        handlers.set_env(&shared);
+        let env = RpcEnv::new(Arc::clone(&shared));
+        shared.start_timers();
+        for warning in env.conf().warnings() {
+            tracing::warn!(env = env.name(), %warning, "a setting may not do what it says");
+        }
+        if !client_mode {
+            let server = self.bind(&env, &context, &bind_address, port).await?;
+            let address = RpcAddress::new(advertise_address.unwrap_or(bind_address), server.port());
+            tracing::info!(env = env.name(), %address, "listening");
+            shared.set_server(server, address);
+            // Only a stopped env or a taken name could refuse it, and this env is new.
+            let _ = env.setup_endpoint(RpcEndpointVerifier::NAME, RpcEndpointVerifier::new());
+        }
+        Ok(env)
+    }
+
+    /// Tries ports as Spark's `Utils.startServiceOnPort` does.
+    async fn bind(
+        &self,
+        env: &RpcEnv,
+        context: &TransportContext,
+        host: &str,
+        port: u16,
+    ) -> Result<TransportServer, StartError> {
+        let retries = env.conf().port_max_retries;
+        let mut attempt = 0;
+        loop {
+            let candidate = port_of_attempt(port, attempt);
+            match context
+                .create_server(host, candidate, self.server_bootstraps.clone())
+                .await
+            {
+                Ok(server) => return Ok(server),
+                Err(source) if is_address_collision(&source) && attempt < retries => {
+                    attempt += 1;
+                    let next = port_of_attempt(port, attempt);
+                    tracing::warn!(service = env.name(), port = candidate, next, %source, "could not bind; trying the next port");
+                }
+                Err(source) => {
+                    return Err(StartError::Bind {
+                        service: env.name().to_owned(),
+                        port,
+                        retries: attempt,
+                        source,
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RpcEnvFactory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RpcEnvFactory")
+            .field("network", &self.network)
+            .field("codecs", &self.codecs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The port that attempt number `attempt` tries: wraps from 65535 to 1024, never below.
+fn port_of_attempt(start: u16, attempt: u32) -> u16 {
+    if start == 0 {
+        return 0;
+    }
+    let range = u32::from(u16::MAX) + 1 - u32::from(LOWEST_PORT);
+    let port = (u32::from(start) - u32::from(LOWEST_PORT) + attempt) % range + u32::from(LOWEST_PORT);
+    u16::try_from(port).expect("the remainder keeps it below 65536")
+}
+
+fn endpoint_threads(threads: usize) -> Result<tokio::runtime::Runtime, StartError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("dispatcher-event-loop")
+        .enable_all()
+        .build()
+        .map_err(StartError::Threads)
+}
+
+/// The lowest port that may be asked for by number.
+const LOWEST_PORT: u16 = 1024;
+
+/// Makes an env step by step; see [`RpcEnv::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is started"]
+pub struct RpcEnvBuilder {
+    factory: RpcEnvFactory,
+    config: RpcEnvConfig,
+    bind: Option<String>,
+}
+
+impl RpcEnv {
+    /// Begins to make an env: server mode, 127.0.0.1, a free port, default settings.
+    pub fn builder(name: impl Into<String>) -> RpcEnvBuilder {
+        RpcEnvBuilder {
+            factory: RpcEnvFactory::new(),
+            config: RpcEnvConfig::new(name),
+            bind: None,
+        }
+    }
+}
+
+impl RpcEnvBuilder {
+    /// Binds to `HOST:PORT`; port 0 takes a free one.
+    pub fn bind(mut self, address: impl Into<String>) -> Self {
+        self.bind = Some(address.into());
+        self
+    }
+
+    /// Tells others this host instead of the one bound to.
+    pub fn advertise(mut self, host: impl Into<String>) -> Self {
+        self.config.advertise_address = Some(host.into());
+        self
+    }
+
+    /// Does without a listener.
+    pub fn client_mode(mut self) -> Self {
+        self.config.client_mode = true;
+        self
+    }
+
+    /// Uses these settings.
+    pub fn conf(mut self, conf: RpcConf) -> Self {
+        self.config.conf = conf;
+        self
+    }
+
+    /// Makes envs with this factory.
+    pub fn factory(mut self, factory: RpcEnvFactory) -> Self {
+        self.factory = factory;
+        self
+    }
+
+    /// Uses another network than TCP.
+    pub fn network(mut self, network: Arc<dyn Network>) -> Self {
+        self.factory = self.factory.network(network);
+        self
+    }
+
+    /// Makes the env.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; nothing is left running then.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of a tokio runtime with timers and sockets enabled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing running.
+    pub async fn start(mut self) -> Result<RpcEnv, StartError> {
+        if let Some(bind) = self.bind.take() {
+            let address: RpcAddress = bind.parse()?;
+            self.config.bind_address = address.host().to_owned();
+            self.config.port = address.port();
+        }
+        self.factory.create(self.config).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_wrap_from_the_highest_to_1024_and_0_stays_0() {
+        assert_eq!(port_of_attempt(65535, 0), 65535);
+        assert_eq!(port_of_attempt(65535, 1), 1024);
+        assert_eq!(port_of_attempt(7077, 3), 7080);
+        assert_eq!(port_of_attempt(0, 3), 0);
+    }
+}

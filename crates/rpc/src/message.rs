@@ -1,0 +1,115 @@
+//! What can be sent: messages, requests with their replies, and values on their way to bytes.
+
+use std::any::Any;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec::native;
+use crate::error::{DecodeError, EncodeError};
+
+/// A type that can be sent to an endpoint. Derive it: `#[derive(Serialize, Deserialize, RpcMessage)]`.
+///
+/// A message is either a [`Request`], which has a reply, or [`OneWay`], which has none; the derive decides by the
+/// attribute `#[rpc(reply = Type)]`. So a reply of the wrong type, or a reply to a message that wants none, does not
+/// compile.
+pub trait RpcMessage: Serialize + DeserializeOwned + Send + 'static {
+    /// The name by which the message is known on the wire. Renaming the Rust type keeps it only if it is given:
+    /// `#[rpc(name = "...")]`.
+    const NAME: &'static str;
+
+    /// Whether the message passes others in inboxes and write queues: `#[rpc(control)]`. For small, rare messages that
+    /// keep a system going, such as heartbeats.
+    const CONTROL: bool = false;
+}
+
+/// A message that is answered.
+pub trait Request: RpcMessage {
+    /// What answers it.
+    type Reply: ReplyValue;
+}
+
+/// A message that is not answered.
+pub trait OneWay: RpcMessage {}
+
+/// A type that can be a reply: everything that serde can write and read back.
+pub trait ReplyValue: Serialize + DeserializeOwned + Send + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> ReplyValue for T {}
+
+/// A value on its way to bytes, whatever its type. A [`Codec`](crate::codec::Codec) is given these.
+pub trait Encodable {
+    /// The name of a message; empty for a reply.
+    fn name(&self) -> &'static str;
+
+    /// The value itself, for codecs that know types.
+    fn as_any(&self) -> &dyn Any;
+
+    /// Appends the value in postcard form.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] when the value's own `Serialize` fails; what was appended must be cut off then.
+    fn write_postcard(&self, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+}
+
+/// A place for a value that is read from bytes, whatever its type.
+pub trait Decodable {
+    /// The place itself, an `Option` of the value, for codecs that know types.
+    fn as_any(&mut self) -> &mut dyn Any;
+
+    /// Fills the place from postcard form.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] when the bytes are not such a value, or more than one.
+    fn read_postcard(&mut self, bytes: &[u8]) -> Result<(), DecodeError>;
+}
+
+/// A message as an [`Encodable`].
+pub(crate) struct MessageValue<'a, M>(pub(crate) &'a M);
+
+impl<M: RpcMessage> Encodable for MessageValue<'_, M> {
+    fn name(&self) -> &'static str {
+        M::NAME
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self.0
+    }
+
+    fn write_postcard(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        native::write(M::NAME, self.0, out)
+    }
+}
+
+/// A reply as an [`Encodable`].
+pub(crate) struct ReplyEncodable<'a, R>(pub(crate) &'a R);
+
+impl<R: ReplyValue> Encodable for ReplyEncodable<'_, R> {
+    fn name(&self) -> &'static str {
+        ""
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self.0
+    }
+
+    fn write_postcard(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        native::write("reply", self.0, out)
+    }
+}
+
+/// A place for a value of type `T`.
+pub(crate) struct Place<T>(pub(crate) Option<T>);
+
+impl<T: DeserializeOwned + 'static> Decodable for Place<T> {
+    fn as_any(&mut self) -> &mut dyn Any {
+        &mut self.0
+    }
+
+    fn read_postcard(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        self.0 = Some(native::read(bytes)?);
+        Ok(())
+    }
+}

@@ -1,0 +1,64 @@
+//! What is measured when somebody listens: the `metrics` facade, per endpoint and message type.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use metrics::{Counter, Histogram};
+
+/// The metrics of one endpoint. Made only when the setting `spark.rpc.metrics.enabled` is on; without it no clock is
+/// read for them.
+///
+/// | Metric | Kind | Labels |
+/// | --- | --- | --- |
+/// | `spark_rpc_queue_wait_seconds` | histogram | `endpoint`, `message` |
+/// | `spark_rpc_handling_seconds` | histogram | `endpoint`, `message` |
+/// | `spark_rpc_messages_total` | counter | `endpoint`, `message` |
+/// | `spark_rpc_queue_length` | gauge, in [`RpcEnv::publish_metrics`](crate::RpcEnv::publish_metrics) | `endpoint` |
+pub(crate) struct Observed {
+    endpoint: Arc<str>,
+    messages: Mutex<BTreeMap<&'static str, MessageMetrics>>,
+}
+
+#[derive(Clone)]
+struct MessageMetrics {
+    wait: Histogram,
+    handling: Histogram,
+    count: Counter,
+}
+
+impl Observed {
+    pub(crate) fn new(endpoint: &Arc<str>) -> Self {
+        Self {
+            endpoint: Arc::clone(endpoint),
+            messages: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn record(&self, message: &'static str, wait: Duration, handling: Duration) {
+        let metrics = {
+            let mut messages = self
+                .messages
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            messages
+                .entry(message)
+                .or_insert_with(|| MessageMetrics::new(&self.endpoint, message))
+                .clone()
+        };
+        metrics.wait.record(wait);
+        metrics.handling.record(handling);
+        metrics.count.increment(1);
+    }
+}
+
+impl MessageMetrics {
+    fn new(endpoint: &str, message: &'static str) -> Self {
+        let endpoint = endpoint.to_owned();
+        Self {
+            wait: metrics::histogram!("spark_rpc_queue_wait_seconds", "endpoint" => endpoint.clone(), "message" => message),
+            handling: metrics::histogram!("spark_rpc_handling_seconds", "endpoint" => endpoint.clone(), "message" => message),
+            count: metrics::counter!("spark_rpc_messages_total", "endpoint" => endpoint, "message" => message),
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! The way to one remote address: a connection, and what waits for it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use spark_rpc_engine::{Admission, Bounds, Lane, Outbox, OutboxRejected, Ticket};
+use spark_rpc_transport::{ConnectError, PendingRequest, SendError as TransportSendError, TransportClient};
+use tokio::task::AbortHandle;
+
+use crate::address::RpcAddress;
+use crate::env::EnvShared;
+use crate::error::AskError;
+use crate::mailbox::now;
+
+/// The way to one remote address, shared by all references that lead there (the shell of Spark's `Outbox`).
+pub(crate) struct Peer {
+    pub(crate) address: RpcAddress,
+    env: Weak<EnvShared>,
+    state: Mutex<State>,
+    connects: AtomicU64,
+}
+
+struct State {
+    outbox: Outbox<OutboxMessage, TransportClient>,
+    connecting: Option<AbortHandle>,
+    closed: bool,
+}
+
+/// A message that waits for a connection.
+pub(crate) enum OutboxMessage {
+    OneWay {
+        lane: Lane,
+        frame: Vec<u8>,
+    },
+    Ask {
+        lane: Lane,
+        frame: Vec<u8>,
+        deadline: Instant,
+        slot: Arc<OutboxSlot>,
+    },
+}
+
+/// What became of a message handed to a [`Peer`].
+pub(crate) enum PeerSend {
+    /// There is a connection; the message is untouched.
+    Connected(TransportClient),
+    /// It waits for the connection.
+    Queued(Ticket),
+}
+
+/// Why a [`Peer`] did not take a message.
+pub(crate) enum PeerError {
+    EnvStopped,
+    Full(spark_rpc_engine::Full),
+}
+
+impl Peer {
+    pub(crate) fn new(address: RpcAddress, env: Weak<EnvShared>, bounds: Bounds) -> Self {
+        Self {
+            address,
+            env,
+            state: Mutex::new(State {
+                outbox: Outbox::new(bounds),
+                connecting: None,
+                closed: false,
+            }),
+            connects: AtomicU64::new(0),
+        }
+    }
+
+    /// Hands over a message: returns the connection, or queues what `message` makes and connects if nobody does yet.
+    pub(crate) fn send(
+        self: &Arc<Self>,
+        message: impl FnOnce() -> (OutboxMessage, usize),
+    ) -> Result<PeerSend, PeerError> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(PeerError::EnvStopped);
+        }
+        if let Some(client) = state.outbox.connection() {
+            return Ok(PeerSend::Connected(client.clone()));
+        }
+        if state.outbox.is_stopped() {
+            // The connection has failed; as in Spark the next message begins anew.
+            state.renew(self);
+        }
+        let (message, bytes) = message();
+        match state.outbox.send(message, bytes) {
+            Ok(Admission::Queued(ticket)) => Ok(PeerSend::Queued(ticket)),
+            Ok(Admission::Connect(ticket)) => {
+                state.connecting = self.start_connecting();
+                if state.connecting.is_none() {
+                    state.outbox.fail();
+                    return Err(PeerError::EnvStopped);
+                }
+                Ok(PeerSend::Queued(ticket))
+            }
+            Ok(Admission::Pass(..)) => unreachable!("there was no connection under the same lock"),
+            Err(OutboxRejected::Full(_, full)) => Err(PeerError::Full(full)),
+            Err(OutboxRejected::Stopped(_)) => Err(PeerError::EnvStopped),
+        }
+    }
+
+    /// Takes back a message that still waits.
+    pub(crate) fn withdraw(&self, ticket: Ticket) {
+        let message = self.state().outbox.withdraw(ticket);
+        drop(message);
+    }
+
+    /// The connection has ended; the next message opens another one.
+    pub(crate) fn lost(self: &Arc<Self>, client: &TransportClient) {
+        let mut state = self.state();
+        if state.outbox.connection() == Some(client) && !state.closed {
+            state.renew(self);
+        }
+    }
+
+    /// Takes no further messages; those that wait fail.
+    pub(crate) fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        let waiting = state.outbox.fail();
+        let connecting = state.connecting.take();
+        drop(state);
+        if let Some(task) = connecting {
+            task.abort();
+        }
+        self.fail(waiting, &AskError::EnvStopped);
+    }
+
+    /// The connection, if there is one and nothing waits.
+    pub(crate) fn connection(&self) -> Option<TransportClient> {
+        self.state().outbox.connection().cloned()
+    }
+
+    /// Connections made to this address so far.
+    pub(crate) fn connects(&self) -> u64 {
+        self.connects.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.state();
+        state.outbox.connection().is_none() && state.outbox.load().items == 0
+    }
+
+    fn start_connecting(self: &Arc<Self>) -> Option<AbortHandle> {
+        let env = self.env.upgrade()?;
+        let peer = Arc::clone(self);
+        let runtime = env.runtime.clone();
+        Some(
+            runtime
+                .spawn(async move { peer.connect(&env).await })
+                .abort_handle(),
+        )
+    }
+
+    async fn connect(self: Arc<Self>, env: &EnvShared) {
+        let Ok(_turn) = env.connecting.acquire().await else {
+            return;
+        };
+        let address = &self.address;
+        tracing::debug!(peer = %address, "connecting");
+        match env.create_client(address).await {
+            Ok(client) => self.connected(client).await,
+            Err(error) => {
+                tracing::warn!(peer = %address, %error, "cannot connect");
+                let waiting = self.state().outbox.fail();
+                self.fail(waiting, &AskError::Connect(error));
+            }
+        }
+    }
+
+    async fn connected(&self, client: TransportClient) {
+        if self.connects.fetch_add(1, Ordering::Relaxed) > 0 {
+            tracing::info!(peer = %self.address, "connected again");
+        }
+        if self.state().outbox.connected(client.clone()).is_some() {
+            return;
+        }
+        loop {
+            let next = self.state().outbox.drain();
+            let Some(message) = next else { return };
+            if let Err(error) = deliver(message, &client).await {
+                let waiting = self.state().outbox.fail();
+                self.fail(waiting, &error);
+                return;
+            }
+        }
+    }
+
+    /// Answers everything that waited with the cause. One-way messages are counted and logged once.
+    fn fail(&self, waiting: Vec<OutboxMessage>, cause: &AskError) {
+        let mut dropped = 0_u64;
+        for message in waiting {
+            match message {
+                OutboxMessage::OneWay { .. } => dropped += 1,
+                OutboxMessage::Ask { slot, .. } => slot.fail(cause.clone()),
+            }
+        }
+        if dropped > 0 {
+            if let Some(env) = self.env.upgrade() {
+                env.count_dropped(dropped);
+            }
+            tracing::warn!(peer = %self.address, dropped, %cause, "one-way messages dropped: they waited for a connection");
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl State {
+    fn renew(&mut self, peer: &Peer) {
+        let bounds = peer.env.upgrade().map_or(Bounds::NONE, |env| env.outbox_bounds());
+        self.outbox = Outbox::new(bounds);
+        self.connecting = None;
+    }
+}
+
+/// Sends one message on a fresh connection, waiting for room as long as the connection lives.
+async fn deliver(message: OutboxMessage, client: &TransportClient) -> Result<(), AskError> {
+    match message {
+        OutboxMessage::OneWay { lane, mut frame } => loop {
+            match client.send_frame(lane, &mut frame) {
+                Ok(()) => return Ok(()),
+                Err(TransportSendError::Full(_)) => client.wait_for_room().await,
+                Err(error) => return Err(not_sent(error)),
+            }
+        },
+        OutboxMessage::Ask {
+            lane,
+            mut frame,
+            deadline,
+            slot,
+        } => loop {
+            if !slot.is_wanted() {
+                return Ok(());
+            }
+            let left = deadline.saturating_duration_since(now());
+            match client.request_frame(lane, &mut frame, Some(left)) {
+                Ok(pending) => {
+                    slot.sent(pending);
+                    return Ok(());
+                }
+                Err(TransportSendError::Full(_) | TransportSendError::TooManyRequests { .. }) => {
+                    client.wait_for_room().await;
+                    tokio::task::yield_now().await;
+                }
+                Err(error) => {
+                    let error = not_sent(error);
+                    slot.fail(error.clone());
+                    return Err(error);
+                }
+            }
+        },
+    }
+}
+
+fn not_sent(error: TransportSendError) -> AskError {
+    match error {
+        TransportSendError::Closed(cause) => AskError::Disconnected(cause),
+        other => AskError::NotSent(other),
+    }
+}
+
+impl From<ConnectError> for AskError {
+    fn from(error: ConnectError) -> Self {
+        AskError::Connect(error)
+    }
+}
+
+/// Where an ask that waits for a connection learns what became of it.
+#[derive(Debug, Default)]
+pub(crate) struct OutboxSlot {
+    state: Mutex<SlotState>,
+}
+
+#[derive(Debug)]
+enum SlotState {
+    Waiting(Option<Waker>),
+    Sent(PendingRequest),
+    Failed(AskError),
+    Gone,
+}
+
+impl Default for SlotState {
+    fn default() -> Self {
+        SlotState::Waiting(None)
+    }
+}
+
+impl OutboxSlot {
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<PendingRequest, AskError>> {
+        let mut state = self.state();
+        if let SlotState::Waiting(waker) = &mut *state {
+            *waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        match std::mem::replace(&mut *state, SlotState::Gone) {
+            SlotState::Sent(pending) => Poll::Ready(Ok(pending)),
+            SlotState::Failed(error) => Poll::Ready(Err(error)),
+            SlotState::Gone | SlotState::Waiting(_) => Poll::Pending,
+        }
+    }
+
+    /// The asker waits no longer.
+    pub(crate) fn leave(&self) {
+        let state = std::mem::replace(&mut *self.state(), SlotState::Gone);
+        drop(state);
+    }
+
+    fn is_wanted(&self) -> bool {
+        matches!(*self.state(), SlotState::Waiting(_))
+    }
+
+    fn sent(&self, pending: PendingRequest) {
+        self.finish(SlotState::Sent(pending));
+    }
+
+    fn fail(&self, error: AskError) {
+        self.finish(SlotState::Failed(error));
+    }
+
+    fn finish(&self, with: SlotState) {
+        let mut state = self.state();
+        let SlotState::Waiting(waker) = &mut *state else {
+            drop(state);
+            return;
+        };
+        let waker = waker.take();
+        *state = with;
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, SlotState> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

@@ -1,0 +1,226 @@
+//! The handle by which a handler answers, now or later.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use spark_rpc_transport::Responder;
+
+use crate::codec::Codec;
+use crate::error::{AskError, BoxError, Failure, RemoteFailure};
+use crate::message::{Encodable, ReplyEncodable, ReplyValue};
+use crate::slot::ReplySlot;
+
+/// Answers one ask, once (the replying half of Spark's `RpcCallContext`).
+///
+/// It may be kept and used later, from any task or thread. Dropped unused, it fails the asker at once with
+/// [`AskError::Unanswered`]: a forgotten reply does not cost a timeout.
+///
+/// # Examples
+///
+/// ```
+/// # use spark_rpc::Reply;
+/// fn answer_later(reply: Reply<u64>) {
+///     std::thread::spawn(move || reply.send(42));
+/// }
+/// ```
+#[must_use = "dropping a reply handle fails the asker"]
+pub struct Reply<R: ReplyValue> {
+    way: Option<Way<R>>,
+}
+
+enum Way<R> {
+    /// The asker is in this env: the value itself is handed over.
+    Local(Arc<ReplySlot<R>>, Arc<str>),
+    Remote(RemoteReply),
+}
+
+impl<R: ReplyValue> Reply<R> {
+    pub(crate) fn local(slot: Arc<ReplySlot<R>>, endpoint: Arc<str>) -> Self {
+        Self {
+            way: Some(Way::Local(slot, endpoint)),
+        }
+    }
+
+    pub(crate) fn remote(remote: RemoteReply) -> Self {
+        Self {
+            way: Some(Way::Remote(remote)),
+        }
+    }
+
+    /// Answers with `value`.
+    ///
+    /// An asker that has given up, or whose connection has ended, is not an error: the value is dropped. A value that
+    /// cannot be encoded becomes a failure for the asker.
+    pub fn send(mut self, value: R) {
+        match self.way.take() {
+            Some(Way::Local(slot, _)) => drop(slot.complete(Ok(value))),
+            Some(Way::Remote(remote)) => remote.succeed(&ReplyEncodable(&value)),
+            None => {}
+        }
+    }
+
+    /// Fails the ask (Spark's `sendFailure`): the asker gets [`AskError::Remote`].
+    pub fn fail(mut self, error: impl Into<BoxError>) {
+        let error = error.into();
+        match self.way.take() {
+            Some(Way::Local(slot, _)) => {
+                drop(slot.complete(Err(AskError::Remote(RemoteFailure::from_error(error)))));
+            }
+            Some(Way::Remote(remote)) => {
+                let message = RemoteFailure::from_error(error).message().to_owned();
+                remote.fail(&Failure::Handler { message });
+            }
+            None => {}
+        }
+    }
+
+    /// Answers with a handler's result.
+    pub fn complete<E: Into<BoxError>>(self, result: Result<R, E>) {
+        match result {
+            Ok(value) => self.send(value),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Fails the ask without blaming the handler.
+    pub(crate) fn refuse(mut self, failure: Failure) {
+        match self.way.take() {
+            Some(Way::Local(slot, _)) => drop(slot.complete(Err(failure.into()))),
+            Some(Way::Remote(remote)) => remote.fail(&failure),
+            None => {}
+        }
+    }
+}
+
+impl<R: ReplyValue> Drop for Reply<R> {
+    fn drop(&mut self) {
+        let Some(way) = self.way.take() else { return };
+        // While a panic unwinds, this handle belongs to the handler that panicked.
+        let panicked = std::thread::panicking();
+        match way {
+            Way::Local(slot, endpoint) => {
+                let failure = unanswered(&endpoint, panicked);
+                drop(slot.complete(Err(failure.into())));
+            }
+            Way::Remote(remote) => {
+                let failure = unanswered(&remote.endpoint, panicked);
+                remote.fail(&failure);
+            }
+        }
+    }
+}
+
+impl<R: ReplyValue> fmt::Debug for Reply<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way = match &self.way {
+            Some(Way::Local(..)) => "local",
+            Some(Way::Remote(_)) => "remote",
+            None => "used",
+        };
+        f.debug_tuple("Reply").field(&way).finish()
+    }
+}
+
+fn unanswered(endpoint: &str, panicked: bool) -> Failure {
+    if panicked {
+        Failure::Panicked {
+            message: format!("in {endpoint}; its log has the text"),
+        }
+    } else {
+        Failure::Unanswered {
+            endpoint: endpoint.to_owned(),
+        }
+    }
+}
+
+/// The way back to an asker in another env, in the codec that it asked in.
+pub(crate) struct RemoteReply {
+    pub(crate) responder: Responder,
+    pub(crate) codec: Option<Arc<dyn Codec>>,
+    pub(crate) endpoint: Arc<str>,
+}
+
+impl RemoteReply {
+    pub(crate) fn succeed(self, value: &dyn Encodable) {
+        let Some(codec) = self.codec else {
+            return self.responder.failure("no codec for the reply");
+        };
+        let encoded = self.responder.try_success_with(|out| codec.encode(value, out));
+        if let Err((responder, error)) = encoded {
+            let reason = error.to_string();
+            tracing::warn!(endpoint = %self.endpoint, %reason, "the reply cannot be encoded");
+            fail_remote(responder, Some(&*codec), &Failure::UnencodableReply { reason });
+        }
+    }
+
+    pub(crate) fn fail(self, failure: &Failure) {
+        fail_remote(self.responder, self.codec.as_deref(), failure);
+    }
+}
+
+/// Answers with a failure, in the asker's codec if it has a form for failures, else as text.
+pub(crate) fn fail_remote(responder: Responder, codec: Option<&dyn Codec>, failure: &Failure) {
+    let mut content = Vec::new();
+    match codec {
+        Some(codec) if codec.encode_failure(failure, &mut content) => responder.success(&content),
+        _ => responder.failure(&failure.to_text()),
+    }
+}
+
+/// Answers an ask whose content is left as it is, see [`Raw`](crate::Raw).
+#[must_use = "dropping a reply handle fails the asker"]
+pub struct RawReply {
+    pub(crate) way: Option<RawWay>,
+}
+
+pub(crate) enum RawWay {
+    Remote(RemoteReply),
+    Local(Box<dyn LocalRawReply>),
+}
+
+/// Takes the content of a reply for an asker of this env that expects a typed one.
+pub(crate) trait LocalRawReply: Send {
+    fn send(self: Box<Self>, content: Bytes);
+    fn fail(self: Box<Self>, error: BoxError);
+}
+
+impl RawReply {
+    /// Answers with `content`, which is not looked at: it should be what the codec of the asker expects.
+    pub fn send(mut self, content: &[u8]) {
+        match self.way.take() {
+            Some(RawWay::Remote(remote)) => remote.responder.success(content),
+            Some(RawWay::Local(local)) => local.send(Bytes::copy_from_slice(content)),
+            None => {}
+        }
+    }
+
+    /// Fails the ask: the asker gets [`AskError::Remote`].
+    pub fn fail(mut self, error: impl Into<BoxError>) {
+        let error = error.into();
+        match self.way.take() {
+            Some(RawWay::Remote(remote)) => {
+                let message = RemoteFailure::from_error(error).message().to_owned();
+                remote.fail(&Failure::Handler { message });
+            }
+            Some(RawWay::Local(local)) => local.fail(error),
+            None => {}
+        }
+    }
+}
+
+impl Drop for RawReply {
+    fn drop(&mut self) {
+        if let Some(RawWay::Remote(remote)) = self.way.take() {
+            let failure = unanswered(&remote.endpoint, std::thread::panicking());
+            remote.fail(&failure);
+        }
+        // A local one holds a typed handle, which does the same when it is dropped.
+    }
+}
+
+impl fmt::Debug for RawReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RawReply")
+    }
+}

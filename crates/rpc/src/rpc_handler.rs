@@ -1,0 +1,426 @@
+//! What an env does with one connection (Spark's `NettyRpcHandler`).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::Bytes;
+use spark_rpc_transport::{ConnectionError, Flow, HandlerFactory, Responder, RpcHandler, TransportClient};
+use spark_rpc_wire::{Body, Envelope};
+
+use crate::address::RpcAddress;
+use crate::codec::{Codec, Opened};
+use crate::config::WhenFull;
+use crate::decoding::{self, DecodeContext};
+use crate::dispatcher::DispatchError;
+use crate::endpoint::Sender;
+use crate::env::EnvShared;
+use crate::error::Failure;
+use crate::mailbox::{ConnectionEvent, Mailbox, PostError};
+use crate::parcel::{Parcel, RemoteParcel};
+use crate::reply::{RemoteReply, fail_remote};
+
+/// Makes the handlers of an env's connections.
+#[derive(Default)]
+pub(crate) struct EnvHandlers {
+    env: OnceLock<Weak<EnvShared>>,
+}
+
+impl EnvHandlers {
+    pub(crate) fn set_env(&self, env: &Arc<EnvShared>) {
+        let _ = self.env.set(Arc::downgrade(env));
+    }
+}
+
+/// Shares the handlers with the transport.
+pub(crate) struct SharedHandlers(pub(crate) Arc<EnvHandlers>);
+
+impl HandlerFactory for SharedHandlers {
+    fn handler(&self, client: &TransportClient) -> Box<dyn RpcHandler> {
+        match self.0.env.get().and_then(Weak::upgrade) {
+            Some(env) => Box::new(EnvHandler::new(env, client)),
+            None => Box::new(spark_rpc_transport::NoRpcHandler),
+        }
+    }
+}
+
+/// What an env knows of the peer on one connection.
+struct EnvHandler {
+    socket: RpcAddress,
+    /// The peer's own address, once it has said it; the first one counts.
+    remote_env: Option<RpcAddress>,
+    last: Option<Arc<Seen>>,
+    seen: BTreeMap<Box<[u8]>, Arc<Seen>>,
+    wakers: Vec<Waker>,
+    context: DecodeContext,
+    entered: bool,
+    said_malformed: bool,
+}
+
+/// An envelope that has been seen before, and where it leads.
+struct Seen {
+    header: Box<[u8]>,
+    name: Arc<str>,
+    sender: Arc<Sender>,
+    mailbox: Option<Arc<dyn Mailbox>>,
+}
+
+impl EnvHandler {
+    fn new(env: Arc<EnvShared>, client: &TransportClient) -> Self {
+        Self {
+            socket: RpcAddress::from(client.peer()),
+            remote_env: None,
+            last: None,
+            seen: BTreeMap::new(),
+            wakers: Vec::new(),
+            context: DecodeContext {
+                env,
+                client: Some(client.clone()),
+            },
+            entered: false,
+            said_malformed: false,
+        }
+    }
+
+    fn env(&self) -> &Arc<EnvShared> {
+        &self.context.env
+    }
+
+    /// Finds out where a message goes. Most repeat the envelope of one before.
+    fn open(&mut self, body: &[u8], client: &TransportClient) -> Result<(Arc<Seen>, usize), String> {
+        let len = Envelope::header_len(body).map_err(|error| error.to_string())?;
+        let header = &body[..len];
+        if let Some(last) = &self.last
+            && *last.header == *header
+        {
+            return Ok((Arc::clone(last), len));
+        }
+        let seen = match self.seen.get(header) {
+            Some(seen) => Arc::clone(seen),
+            None => self.learn(body, len, client)?,
+        };
+        self.last = Some(Arc::clone(&seen));
+        Ok((seen, len))
+    }
+
+    fn learn(&mut self, body: &[u8], len: usize, client: &TransportClient) -> Result<Arc<Seen>, String> {
+        let (envelope, _) = Envelope::decode(body).map_err(|error| error.to_string())?;
+        let sender_env = envelope.sender.and_then(|address| {
+            let port = u16::try_from(address.port).ok()?;
+            Some(RpcAddress::new(address.host, port))
+        });
+        if let Some(address) = &sender_env
+            && self.remote_env.is_none()
+        {
+            self.remote_env = Some(address.clone());
+            self.env()
+                .post_to_all(&ConnectionEvent::Connected(address.clone()));
+        }
+        let seen = Arc::new(Seen {
+            header: body[..len].into(),
+            sender: Arc::new(Sender {
+                address: sender_env.unwrap_or_else(|| self.socket.clone()),
+                client: client.clone(),
+            }),
+            mailbox: self.env().dispatcher.find(&envelope.name).ok(),
+            name: envelope.name.into(),
+        });
+        if seen.mailbox.is_some() {
+            if self.seen.len() >= MOST_SEEN {
+                self.seen.clear();
+            }
+            self.seen.insert(seen.header.clone(), Arc::clone(&seen));
+        }
+        Ok(seen)
+    }
+
+    fn take(&mut self, client: &TransportClient, body: Body<'_>, responder: Option<Responder>) -> Flow {
+        if !self.entered {
+            decoding::enter(&self.context);
+            self.entered = true;
+        }
+        let (seen, len) = match self.open(&body, client) {
+            Ok(opened) => opened,
+            Err(reason) => {
+                self.malformed(client, responder, &reason);
+                return Flow::Continue;
+            }
+        };
+        let content = body.slice_from(len);
+        let env = self.env();
+        let Some(codec) = env.codecs.of(&content) else {
+            let failure = Failure::Undecodable {
+                endpoint: seen.name.as_ref().to_owned(),
+                message: "content".to_owned(),
+                reason: "no codec recognises it".to_owned(),
+            };
+            refuse(env, &seen, "?", responder, None, &failure);
+            return Flow::Continue;
+        };
+        let opened = match codec.open(&content) {
+            Ok(opened) => opened,
+            Err(error) => {
+                let failure = Failure::Undecodable {
+                    endpoint: seen.name.as_ref().to_owned(),
+                    message: "content".to_owned(),
+                    reason: error.to_string(),
+                };
+                refuse(env, &seen, "?", responder, Some(&**codec), &failure);
+                return Flow::Continue;
+            }
+        };
+        let asks = responder.is_some();
+        let mut parcel = Parcel::remote(RemoteParcel {
+            codec,
+            opened,
+            content: &content,
+            reply: responder.map(|responder| RemoteReply {
+                responder,
+                codec: Some(Arc::clone(codec)),
+                endpoint: Arc::clone(&seen.name),
+            }),
+            asks,
+        });
+        let posted = env.dispatcher.post(
+            seen.mailbox.as_ref(),
+            &seen.name,
+            &mut parcel,
+            content.len(),
+            Some(&seen.sender),
+        );
+        match posted {
+            Ok(posted) => {
+                self.wakers.extend(posted.waker);
+                Flow::Continue
+            }
+            Err(DispatchError::Refused(PostError::Full(full))) => {
+                let reply = parcel.take_reply();
+                let waiting = Waiting {
+                    context: self.context.clone(),
+                    seen: Arc::clone(&seen),
+                    codec: Arc::clone(codec),
+                    reply,
+                    asks,
+                    full,
+                };
+                match env.conf.inbox.when_full {
+                    WhenFull::Wait { up_to } => {
+                        let content = content.clone().into_bytes();
+                        // Those who were queued for must run, or there will never be room.
+                        self.wakers.drain(..).for_each(Waker::wake);
+                        Flow::Wait(Box::pin(waiting.post_when_room(content, up_to)))
+                    }
+                    WhenFull::Reject => {
+                        waiting.reject(opened.name);
+                        Flow::Continue
+                    }
+                }
+            }
+            Err(error) => {
+                let reply = parcel.take_reply();
+                let failure = failure(&error, &seen.name, opened.name);
+                let (responder, codec) = match reply {
+                    Some(reply) => (Some(reply.responder), reply.codec),
+                    None => (None, None),
+                };
+                refuse(env, &seen, opened.name, responder, codec.as_deref(), &failure);
+                Flow::Continue
+            }
+        }
+    }
+
+    fn malformed(&mut self, client: &TransportClient, responder: Option<Responder>, reason: &str) {
+        self.env().count_unreadable();
+        if !std::mem::replace(&mut self.said_malformed, true) {
+            tracing::warn!(peer = %client.peer(), reason, "a message has a malformed envelope");
+        }
+        if let Some(responder) = responder {
+            responder.failure(&format!(
+                "java.io.StreamCorruptedException: malformed envelope: {reason}"
+            ));
+        }
+    }
+}
+
+impl RpcHandler for EnvHandler {
+    fn receive(&mut self, client: &TransportClient, request: Body<'_>, responder: Responder) -> Flow {
+        self.take(client, request, Some(responder))
+    }
+
+    fn receive_one_way(&mut self, client: &TransportClient, message: Body<'_>) -> Flow {
+        self.take(client, message, None)
+    }
+
+    fn channel_active(&mut self, _client: &TransportClient) {
+        self.env()
+            .post_to_all(&ConnectionEvent::Connected(self.socket.clone()));
+    }
+
+    fn batch_ended(&mut self) {
+        if self.entered {
+            decoding::leave();
+            self.entered = false;
+        }
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    fn exception_caught(&mut self, _client: &TransportClient, cause: &ConnectionError) {
+        let cause = Arc::new(cause.clone());
+        let addresses = [Some(self.socket.clone()), self.remote_env.clone()];
+        for address in addresses.into_iter().flatten() {
+            self.env()
+                .post_to_all(&ConnectionEvent::Error(Arc::clone(&cause), address));
+        }
+    }
+
+    fn channel_inactive(&mut self, client: &TransportClient) {
+        self.env().connection_ended(client, &self.socket);
+        let addresses = [Some(self.socket.clone()), self.remote_env.take()];
+        for address in addresses.into_iter().flatten() {
+            self.env().post_to_all(&ConnectionEvent::Disconnected(address));
+        }
+    }
+}
+
+/// A message that found its inbox full. The connection's reader waits with it.
+struct Waiting {
+    context: DecodeContext,
+    seen: Arc<Seen>,
+    codec: Arc<dyn Codec>,
+    reply: Option<RemoteReply>,
+    asks: bool,
+    full: spark_rpc_engine::Full,
+}
+
+impl Waiting {
+    async fn post_when_room(mut self, content: Bytes, up_to: Duration) {
+        let until = tokio::time::Instant::now() + up_to;
+        let body = Body::Owned(content.clone());
+        let Ok(opened) = self.codec.open(&content) else {
+            return;
+        };
+        loop {
+            if let Some(mailbox) = self.seen.mailbox.clone() {
+                let room = std::future::poll_fn(|cx| mailbox.poll_room(cx, content.len()));
+                if tokio::time::timeout_at(until, room).await.is_err() {
+                    return self.reject(opened.name);
+                }
+            }
+            match self.post(&body, opened) {
+                Ok(()) => return,
+                Err(DispatchError::Refused(PostError::Full(full))) if tokio::time::Instant::now() < until => {
+                    self.full = full;
+                    tokio::task::yield_now().await;
+                }
+                Err(DispatchError::Refused(PostError::Full(_))) => return self.reject(opened.name),
+                Err(error) => {
+                    let failure = failure(&error, &self.seen.name, opened.name);
+                    let responder = self.reply.take().map(|reply| reply.responder);
+                    refuse(
+                        &self.context.env,
+                        &self.seen,
+                        opened.name,
+                        responder,
+                        Some(&*self.codec),
+                        &failure,
+                    );
+                    return;
+                }
+            }
+        }
+    }
+
+    fn post(&mut self, content: &Body<'_>, opened: Opened<'_>) -> Result<(), DispatchError> {
+        let mut parcel = Parcel::remote(RemoteParcel {
+            codec: &self.codec,
+            opened,
+            content,
+            reply: self.reply.take(),
+            asks: self.asks,
+        });
+        let seen = &self.seen;
+        let posted = decoding::within(&self.context, || {
+            self.context.env.dispatcher.post(
+                seen.mailbox.as_ref(),
+                &seen.name,
+                &mut parcel,
+                content.len(),
+                Some(&seen.sender),
+            )
+        });
+        self.reply = parcel.take_reply();
+        let posted = posted?;
+        if let Some(waker) = posted.waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    fn reject(mut self, message: &str) {
+        let failure = Failure::Rejected {
+            endpoint: self.seen.name.as_ref().to_owned(),
+            reason: format!("inbox {}", self.full),
+        };
+        let responder = self.reply.take().map(|reply| reply.responder);
+        if let Some(mailbox) = &self.seen.mailbox
+            && mailbox.counters().rejected()
+        {
+            tracing::warn!(endpoint = %self.seen.name, message, full = %self.full, "the inbox refuses messages");
+        }
+        match responder {
+            Some(responder) => fail_remote(responder, Some(&*self.codec), &failure),
+            None => self.context.env.count_dropped(1),
+        }
+    }
+}
+
+fn failure(error: &DispatchError, endpoint: &str, message: &str) -> Failure {
+    let endpoint = endpoint.to_owned();
+    match error {
+        DispatchError::EnvStopped => Failure::EnvStopped,
+        DispatchError::NotFound | DispatchError::Refused(PostError::Stopped) => {
+            Failure::EndpointNotFound { endpoint }
+        }
+        DispatchError::Refused(PostError::Full(full)) => Failure::Rejected {
+            endpoint,
+            reason: format!("inbox {full}"),
+        },
+        DispatchError::Refused(PostError::Unknown) => Failure::UnknownMessage {
+            endpoint,
+            message: message.to_owned(),
+        },
+        DispatchError::Refused(PostError::Undecodable(error)) => Failure::Undecodable {
+            endpoint,
+            message: message.to_owned(),
+            reason: error.to_string(),
+        },
+    }
+}
+
+/// Answers an ask with `failure`; counts a one-way message. Each kind is logged once per endpoint.
+fn refuse(
+    env: &EnvShared,
+    seen: &Seen,
+    message: &str,
+    responder: Option<Responder>,
+    codec: Option<&dyn Codec>,
+    failure: &Failure,
+) {
+    let first = match &seen.mailbox {
+        Some(mailbox) => mailbox.counters().unreadable(),
+        None => env.unknown_endpoint(&seen.name),
+    };
+    if first {
+        let from = &seen.sender.address;
+        let error = failure.to_text();
+        tracing::warn!(endpoint = %seen.name, message, %from, error, "a message cannot be delivered; later ones are only counted");
+    }
+    match responder {
+        Some(responder) => fail_remote(responder, codec, failure),
+        None => env.count_dropped(1),
+    }
+}
+
+/// How many envelopes are remembered for one connection.
+const MOST_SEEN: usize = 64;
