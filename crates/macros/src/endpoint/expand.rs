@@ -259,13 +259,19 @@ fn write_endpoint(block: &Block, item: &ItemImpl, inbound_generics: &syn::Generi
 
             const CONNECTION_EVENTS: bool = #events;
 
-            async fn handle(
+            // An `async fn` would keep the message twice, as its argument and as the variable that is matched.
+            #[allow(clippy::manual_async_fn)]
+            fn handle(
                 #receiver,
                 #message: #inbound #inbound_arguments,
                 #call: &#krate::RpcCallContext,
-            ) -> ::core::result::Result<(), #krate::BoxError> {
-                match #message {
-                    #(#arms)*
+            ) -> impl ::core::future::Future<Output = ::core::result::Result<(), #krate::BoxError>>
+                + ::core::marker::Send
+            {
+                async move {
+                    match #message {
+                        #(#arms)*
+                    }
                 }
             }
 

@@ -9,7 +9,9 @@ mod signature;
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{Attribute, Error, Ident, ImplItem, ItemImpl, Receiver, Result, Token, Type, Visibility};
+use syn::{
+    Attribute, Error, Ident, ImplItem, ItemImpl, Receiver, Result, Token, Type, Visibility, parse_quote,
+};
 
 use self::callback::{Callback, CallbackKind};
 use self::handler::Handler;
@@ -82,11 +84,15 @@ impl Block {
             let kind = CallbackKind::named(&method.sig.ident);
             if method.sig.receiver().is_none() {
                 signature::check_without_self(method, kind.is_some(), &own, &mut errors);
-            } else if let Some(kind) = kind {
-                callbacks.extend(Callback::read(kind, method, &own, &mut errors));
-            } else {
-                handlers.extend(Handler::read(method, &own, &mut errors));
+                continue;
             }
+            match kind {
+                Some(kind) => callbacks.extend(Callback::read(kind, method, &own, &mut errors)),
+                None => handlers.extend(Handler::read(method, &own, &mut errors)),
+            }
+            // Their signatures are not the user's choice.
+            let lints = parse_quote!(#[allow(clippy::needless_pass_by_value, clippy::unused_self)]);
+            method.attrs.push(lints);
         }
         handler::check_distinct(&handlers, &mut errors);
         let delivery = options.delivery.unwrap_or_else(|| natural(&handlers, &callbacks));
