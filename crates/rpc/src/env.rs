@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use spark_rpc_engine::{Bounds, Delivery};
 use spark_rpc_transport::{
@@ -675,8 +675,8 @@ impl EnvShared {
                 Err(_) => ShutdownReport::default(),
             };
         }
-        let began = Instant::now();
-        let until = tokio::time::Instant::now() + limit;
+        let began = tokio::time::Instant::now();
+        let until = began + limit;
         tracing::debug!(env = %self.name, limit_ms = limit.as_millis(), "shutting down");
         if let Some(server) = &*lock(&self.server) {
             server.stop_accepting();
