@@ -4,10 +4,10 @@ use crate::Failure;
 use crate::process::{self, cargo};
 
 pub(crate) const HELP: &str = "\
-Usage: cargo xtask sim --seed N [--runs K] [options of the simulator]
+Usage: cargo xtask sim --seed N [--count M] [options of the simulator]
 
 Builds the simulator with optimisations and runs it with these arguments. The same seed gives the same run;
-with --runs, K consecutive seeds are run from N on. `cargo xtask sim -- --help` shows the simulator's own options.
+with --count, M consecutive seeds are run from N on. `cargo xtask sim -- --help` shows the simulator's own options.
 ";
 
 /// The crate whose program this is.
@@ -33,7 +33,7 @@ fn arguments(args: &[String]) -> Result<&[String], Failure> {
             Some((name, value)) => (name, Some(value)),
             None => (arg.as_str(), None),
         };
-        if name == "--seed" || name == "--runs" {
+        if name == "--seed" || name == "--count" {
             let value = value.or_else(|| rest.next().map(String::as_str));
             if value.is_none_or(|value| value.parse::<u64>().is_err()) {
                 return Err(Failure::Usage(format!("{name} takes a number")));
@@ -60,12 +60,12 @@ mod tests {
     #[test]
     fn a_seed_is_required_and_everything_is_passed_on() {
         assert_eq!(
-            accepted("--seed 7 --runs 3 --trace").unwrap(),
-            ["--seed", "7", "--runs", "3", "--trace"]
+            accepted("--seed 7 --count 3 --trace").unwrap(),
+            ["--seed", "7", "--count", "3", "--trace"]
         );
         assert_eq!(accepted("--seed=7").unwrap(), ["--seed=7"]);
         assert_eq!(accepted("-- --help").unwrap(), ["--help"]);
-        for wrong in ["", "--runs 3", "--seed", "--seed x", "--seed 1 --runs -2"] {
+        for wrong in ["", "--count 3", "--seed", "--seed x", "--seed 1 --count -2"] {
             assert_eq!(accepted(wrong), None, "{wrong}");
         }
     }

@@ -7,7 +7,7 @@ use crate::sim::PACKAGE;
 use crate::workspace::Workspace;
 
 /// Consecutive seeds from 1; a longer hunt is `cargo xtask sim`.
-const ARGUMENTS: [&str; 4] = ["--seed", "1", "--runs", "20"];
+const ARGUMENTS: [&str; 4] = ["--seed", "1", "--count", "20"];
 
 pub(super) fn check(workspace: &Workspace, tally: &mut Tally) -> Outcome {
     if !workspace.has_program(PACKAGE) {
