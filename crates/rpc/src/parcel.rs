@@ -123,6 +123,18 @@ impl<'a> Parcel<'a> {
         }
     }
 
+    /// Takes a one-way message out without looking at it, and returns how long its content is; `None` for an ask.
+    ///
+    /// Nothing is decoded or copied. A message of this env has no content, so what counts is the size of its type.
+    #[inline]
+    pub fn discard(&mut self) -> Option<usize> {
+        match &mut self.kind {
+            Kind::Local { parcel, .. } => parcel.discard(),
+            Kind::Remote(parcel) if parcel.asks => None,
+            Kind::Remote(parcel) => Some(parcel.content.len()),
+        }
+    }
+
     #[inline]
     pub(crate) fn is_control<I: Inbound>(&self) -> bool {
         match &self.kind {
@@ -163,6 +175,8 @@ pub(crate) trait LocalParcel {
     fn name(&self) -> &'static str;
     fn as_any(&mut self) -> &mut dyn Any;
     fn take_raw(&mut self) -> Result<Option<Raw>, DecodeError>;
+    /// Drops a one-way message and returns its size; leaves a request alone.
+    fn discard(&mut self) -> Option<usize>;
 }
 
 pub(crate) struct LocalOneWay<M>(pub(crate) Option<M>);
@@ -184,6 +198,10 @@ impl<M: OneWay> LocalParcel for LocalOneWay<M> {
             content: encode(&message)?,
             reply: None,
         }))
+    }
+
+    fn discard(&mut self) -> Option<usize> {
+        self.0.take().map(|_| size_of::<M>())
     }
 }
 
@@ -208,6 +226,10 @@ impl<M: Request> LocalParcel for LocalRequest<M> {
                 way: Some(RawWay::Local(Box::new(reply))),
             }),
         }))
+    }
+
+    fn discard(&mut self) -> Option<usize> {
+        None
     }
 }
 
