@@ -1,0 +1,215 @@
+//! What can be typed. What it means is decided where it is used.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use spark_rpc::{RpcAddress, RpcEndpointAddress};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::settings::{bind_address, key_value, seconds, some_seconds};
+
+/// Apache Spark's RPC layer in Rust, from a shell.
+#[derive(Debug, Parser)]
+#[command(name = "spark-rpc", version, about, after_help = AFTER_HELP, arg_required_else_help = true)]
+#[command(max_term_width = 100, subcommand_required = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// What the library logs on standard error: off, error, warn, info, debug or trace
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        default_value = "warn",
+        env = "SPARK_RPC_LOG"
+    )]
+    pub(crate) log: LevelFilter,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Serve(ServeArgs),
+    Ping(PingArgs),
+    Ask(AskArgs),
+    Send(SendArgs),
+    Completions(CompletionsArgs),
+}
+
+/// Run a server with the endpoints `echo` and `sink`
+///
+/// `echo` answers with the content that it was asked with, byte for byte. `sink` counts one-way messages and their bytes;
+/// asked, it answers with the counts.
+///
+/// The first line on standard output is the address, spark://HOST:PORT. The server runs until Ctrl-C or SIGTERM, then
+/// finishes what it has accepted, at most for spark.rpc.shutdown.drainLimit; a second signal ends it at once.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spark-rpc serve
+  spark-rpc serve --bind 127.0.0.1:7077 --json
+  spark-rpc serve --properties-file conf/spark-defaults.conf --conf spark.rpc.askTimeout=30s
+
+Exit codes: 0 drained, 1 could not start or had to cut off, 2 bad usage")]
+pub(crate) struct ServeArgs {
+    /// Where to listen; port 0 takes any free one, a taken port makes the next ones be tried
+    #[arg(long, value_name = "ADDR[:PORT]", default_value = "127.0.0.1", value_parser = bind_address)]
+    pub(crate) bind: RpcAddress,
+
+    /// Tell others this host instead of the one to listen on
+    #[arg(long, value_name = "HOST")]
+    pub(crate) advertise: Option<String>,
+
+    /// After the address, write events as JSON objects, one a line
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Tell no events
+    #[arg(long, short, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+
+    /// Run on this CPU only, with one thread
+    #[arg(long, value_name = "N")]
+    pub(crate) cpu: Option<usize>,
+
+    /// Also stop when standard input ends, as it does when the process on its other end dies
+    #[arg(long)]
+    pub(crate) stop_with_stdin: bool,
+
+    #[command(flatten)]
+    pub(crate) conf: ConfArgs,
+}
+
+/// Find out whether an endpoint exists and how long a round trip takes
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spark-rpc ping spark://echo@127.0.0.1:7077
+  spark-rpc ping spark://Master@10.0.0.1:7077 -c 10 -i 1
+
+Exit codes: 0 it exists, 1 it does not, 2 bad usage, 3 unreachable or no answer in time")]
+pub(crate) struct PingArgs {
+    /// The endpoint, spark://NAME@HOST:PORT
+    pub(crate) uri: RpcEndpointAddress,
+
+    /// How often to ask
+    #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) count: u32,
+
+    /// Seconds between two questions
+    #[arg(short, long, value_name = "SECONDS", default_value = "0.2", value_parser = seconds)]
+    pub(crate) interval: Duration,
+
+    #[command(flatten)]
+    pub(crate) limit: LimitArgs,
+}
+
+/// Ask an endpoint with a text and print its answer
+///
+/// The message is `Text`, one string, in the native codec; the answer is expected to be the same. The endpoint `echo` of
+/// `spark-rpc serve` answers with the text, `sink` with its counts.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spark-rpc ask spark://echo@127.0.0.1:7077 --text hello
+  spark-rpc ask spark://sink@127.0.0.1:7077 --text 'how many?'
+
+Exit codes: 0 answered, 1 the endpoint does not exist or answers with a failure, 2 bad usage,
+3 unreachable or no answer in time")]
+pub(crate) struct AskArgs {
+    /// The endpoint, spark://NAME@HOST:PORT
+    pub(crate) uri: RpcEndpointAddress,
+
+    /// The text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: String,
+
+    #[command(flatten)]
+    pub(crate) limit: LimitArgs,
+}
+
+/// Send a text to an endpoint, without an answer
+///
+/// The message is `Text`, one string, in the native codec. The endpoint is looked up first; the command ends when the
+/// message has been written to the connection.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spark-rpc send spark://sink@127.0.0.1:7077 --text hello
+
+Exit codes: 0 sent, 1 the endpoint does not exist, 2 bad usage, 3 unreachable or no answer in time")]
+pub(crate) struct SendArgs {
+    /// The endpoint, spark://NAME@HOST:PORT
+    pub(crate) uri: RpcEndpointAddress,
+
+    /// The text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: String,
+
+    #[command(flatten)]
+    pub(crate) limit: LimitArgs,
+}
+
+/// Write shell completions to standard output
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spark-rpc completions bash > ~/.local/share/bash-completion/completions/spark-rpc
+  spark-rpc completions zsh > ~/.zfunc/_spark-rpc
+  spark-rpc completions fish > ~/.config/fish/completions/spark-rpc.fish")]
+pub(crate) struct CompletionsArgs {
+    pub(crate) shell: Shell,
+}
+
+/// How long to wait for a peer, and the settings that say everything else.
+#[derive(Debug, Args)]
+pub(crate) struct LimitArgs {
+    /// Seconds to wait for the connection and each answer
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = some_seconds)]
+    pub(crate) timeout: Duration,
+
+    #[command(flatten)]
+    pub(crate) conf: ConfArgs,
+}
+
+/// Settings under Spark's keys.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ConfArgs {
+    /// Set one of Spark's keys; wins over the file
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) conf: Vec<(String, String)>,
+
+    /// Read Spark's keys from a file such as spark-defaults.conf
+    #[arg(long, value_name = "FILE")]
+    pub(crate) properties_file: Option<PathBuf>,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  spark-rpc demo                                           see everything at work, in seconds
+  spark-rpc serve --bind 127.0.0.1:7077                    run a server
+  spark-rpc ping spark://echo@127.0.0.1:7077               does the endpoint exist?
+  spark-rpc ask spark://echo@127.0.0.1:7077 --text hello   ask it something
+  spark-rpc bench ask --in-flight 64                       measure
+
+Exit codes:
+  0  everything was as it should be
+  1  the answer is no: no such endpoint, a failed step, a server that could not start
+  2  bad usage: the message names the argument
+  3  unreachable, or no answer in time
+
+Colours and progress appear on terminals only; NO_COLOR switches colours off.";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+}

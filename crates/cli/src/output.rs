@@ -1,0 +1,79 @@
+//! What the user sees: lines on standard output, errors and notes on standard error, colours only on terminals.
+
+use std::fmt::Display;
+use std::io::Write;
+
+use anstyle::{AnsiColor, Style};
+
+/// Writes one line to standard output at once. A reader that has gone away, as `head` does, ends the process.
+pub(crate) fn line(text: impl Display) {
+    let mut out = anstream::stdout().lock();
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        // Nobody reads any more; the status is the one that a shell gives to a process that SIGPIPE ended.
+        std::process::exit(128 + 13);
+    }
+}
+
+/// Writes one line to standard error.
+pub(crate) fn note(text: impl Display) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// Writes an error in the form that clap's own errors have.
+pub(crate) fn error(text: impl Display) {
+    note(format_args!(
+        "{}error:{} {text}",
+        RED.render(),
+        RED.render_reset()
+    ));
+}
+
+/// Writes a warning to standard error.
+pub(crate) fn warning(text: impl Display) {
+    note(format_args!(
+        "{}warning:{} {text}",
+        YELLOW.render(),
+        YELLOW.render_reset()
+    ));
+}
+
+/// `text` in `style`, where the stream shows styles.
+pub(crate) fn styled(style: Style, text: impl Display) -> String {
+    format!("{}{text}{}", style.render(), style.render_reset())
+}
+
+/// A duration with three digits that count.
+pub(crate) fn short(duration: std::time::Duration) -> String {
+    let us = duration.as_secs_f64() * 1e6;
+    let (value, unit) = match us {
+        us if us < 1e3 => (us, "µs"),
+        us if us < 1e6 => (us / 1e3, "ms"),
+        us => (us / 1e6, "s"),
+    };
+    let digits = if value < 10.0 {
+        2
+    } else {
+        usize::from(value < 100.0)
+    };
+    format!("{value:.digits$} {unit}")
+}
+
+pub(crate) const GREEN: Style = AnsiColor::Green.on_default().bold();
+pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+pub(crate) const BOLD: Style = Style::new().bold();
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn durations_keep_about_three_digits() {
+        assert_eq!(short(Duration::from_nanos(1_234)), "1.23 µs");
+        assert_eq!(short(Duration::from_micros(85)), "85.0 µs");
+        assert_eq!(short(Duration::from_micros(312_400)), "312 ms");
+        assert_eq!(short(Duration::from_secs(2)), "2.00 s");
+    }
+}

@@ -1,0 +1,128 @@
+//! `spark-rpc serve`: an env with the endpoints `echo` and `sink`, until it is told to stop.
+
+use std::net::IpAddr;
+
+use spark_rpc::{RpcAddress, RpcEnv, StartError};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::ServeArgs;
+use crate::exit::{Exit, Failure};
+use crate::{output, process, runtime};
+
+mod connection_log;
+mod echo;
+mod events;
+mod sink;
+
+pub(crate) use echo::Echo;
+pub(crate) use sink::Sink;
+
+use connection_log::ConnectionLog;
+use events::Events;
+
+/// Runs the command.
+pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
+    let conf = args.conf.to_conf()?;
+    if let Some(cpu) = args.cpu {
+        // Before the runtime, whose threads inherit it.
+        process::pin_to(cpu, "--cpu")?;
+    }
+    process::raise_open_files();
+    let runtime = runtime::full()?;
+    let exit = runtime.block_on(serve(args, conf));
+    // A thread may still wait for standard input; it ends with the process.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn serve(args: &ServeArgs, conf: spark_rpc::config::RpcConf) -> Result<Exit, Failure> {
+    let told_to_stop = StopSignals::new(args.stop_with_stdin)?;
+    let events = Events::new(args.json, args.quiet);
+    let mut builder = RpcEnv::builder("serve").conf(conf).bind(args.bind.to_string());
+    if let Some(host) = &args.advertise {
+        builder = builder.advertise(host);
+    }
+    let started = builder.start().await;
+    let env = started.map_err(|error| match error {
+        StartError::Port { .. } | StartError::Address(_) => {
+            Failure::usage(format_args!("--bind {}: {error}", args.bind))
+        }
+        _ => Failure::no(format_args!("--bind {}: {error}", args.bind)),
+    })?;
+    let setup = || {
+        env.setup_endpoint("echo", Echo)?;
+        env.setup_endpoint("sink", Sink::new(events))?;
+        if !args.quiet {
+            env.setup_endpoint("connection-log", ConnectionLog::new(events))?;
+        }
+        Ok(())
+    };
+    setup().map_err(|error: spark_rpc::SetupError| Failure::no(error))?;
+    let address = env.address().expect("an env in server mode has an address");
+    output::line(address.to_spark_url());
+    events.listening(address);
+    if !is_loopback(&args.bind) {
+        output::warning("everybody who reaches this address may connect: there is no authentication yet");
+    }
+
+    let reason = told_to_stop.wait().await;
+    events.draining(reason);
+    let report = tokio::select! {
+        report = env.shutdown() => report,
+        _ = told_to_stop.again() => return Err(Failure::no("stopped at once by a second signal")),
+    };
+    events.shut_down(&report);
+    Ok(if report.is_clean() { Exit::Done } else { Exit::No })
+}
+
+fn is_loopback(address: &RpcAddress) -> bool {
+    let host = address.host().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// What ends the server: SIGINT, SIGTERM, or the end of standard input where that was asked for.
+struct StopSignals {
+    received: tokio::sync::watch::Receiver<Vec<&'static str>>,
+}
+
+impl StopSignals {
+    /// Listens from now on, so that no signal is missed.
+    fn new(with_stdin: bool) -> Result<Self, Failure> {
+        let failed = |error| Failure::no(format_args!("cannot listen for signals: {error}"));
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let (send, received) = tokio::sync::watch::channel(Vec::new());
+        if with_stdin {
+            let send = send.clone();
+            // A plain thread: the runtime would wait for one of its own that is stuck in a read.
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+                send.send_modify(|seen| seen.push("end of standard input"));
+            });
+        }
+        tokio::spawn(async move {
+            loop {
+                let name = tokio::select! {
+                    _ = interrupt.recv() => "SIGINT",
+                    _ = terminate.recv() => "SIGTERM",
+                };
+                send.send_modify(|seen| seen.push(name));
+            }
+        });
+        Ok(Self { received })
+    }
+
+    async fn wait(&self) -> &'static str {
+        let mut received = self.received.clone();
+        // The sender lives as long as the runtime.
+        let seen = received.wait_for(|seen| !seen.is_empty()).await;
+        seen.ok()
+            .and_then(|seen| seen.first().copied())
+            .unwrap_or("nothing")
+    }
+
+    async fn again(&self) {
+        let mut received = self.received.clone();
+        let _ = received.wait_for(|seen| seen.len() > 1).await;
+    }
+}

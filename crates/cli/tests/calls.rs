@@ -1,0 +1,89 @@
+//! `spark-rpc ping`, `ask` and `send`.
+
+mod command;
+
+use command::{Server, nobody, run};
+
+#[test]
+fn ping_of_an_endpoint_that_exists_ends_with_0_and_a_summary() {
+    let server = Server::start(&["--quiet"]);
+    let finished = run(&["ping", &server.uri("echo"), "-c", "3", "-i", "0"]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(finished.stdout.matches("exists").count(), 3, "{finished:?}");
+    let summary = finished.stdout.lines().last().unwrap();
+    for word in ["3 round trips", "min", "median", "max"] {
+        assert!(summary.contains(word), "{summary}");
+    }
+}
+
+#[test]
+fn ping_of_a_missing_endpoint_ends_with_1() {
+    let server = Server::start(&["--quiet"]);
+    let finished = run(&["ping", &server.uri("nobody"), "-c", "1"]);
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert!(finished.stdout.contains("does not exist"), "{finished:?}");
+}
+
+#[test]
+fn ping_without_a_proper_uri_ends_with_2_and_names_the_argument() {
+    let finished = run(&["ping", "echo@127.0.0.1:7077"]);
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    assert!(finished.stderr.contains("<URI>"), "{finished:?}");
+    assert!(finished.stderr.contains("spark://NAME@HOST:PORT"), "{finished:?}");
+}
+
+#[test]
+fn ping_of_an_address_where_nobody_listens_ends_with_3() {
+    let address = nobody();
+    let finished = run(&["ping", &format!("spark://echo@{address}")]);
+    assert_eq!(finished.code, Some(3), "{finished:?}");
+    assert!(finished.stderr.contains(&address), "{finished:?}");
+}
+
+#[test]
+fn ping_of_a_peer_that_never_answers_ends_with_3_within_its_timeout() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!("spark://echo@{}", silent.local_addr().unwrap());
+    let finished = run(&["ping", &uri, "--timeout", "0.2"]);
+    assert_eq!(finished.code, Some(3), "{finished:?}");
+    assert!(finished.stderr.contains("--timeout"), "{finished:?}");
+}
+
+#[test]
+fn echo_answers_with_the_text() {
+    let server = Server::start(&["--quiet"]);
+    let finished = run(&["ask", &server.uri("echo"), "--text", "grüß dich"]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(finished.stdout, "grüß dich\n");
+}
+
+#[test]
+fn sink_counts_what_was_sent_and_says_so_when_asked() {
+    let server = Server::start(&["--quiet"]);
+    for text in ["one", "two"] {
+        let sent = run(&["send", &server.uri("sink"), "--text", text]);
+        assert_eq!((sent.code, sent.stdout.as_str()), (Some(0), ""), "{sent:?}");
+    }
+    let finished = run(&["ask", &server.uri("sink"), "--text", "how many?"]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    // Version, length of the name, "Text", length of the text, the text.
+    assert_eq!(
+        finished.stdout,
+        format!("messages=2 bytes={}\n", 2 * (1 + 1 + 4 + 1 + 3))
+    );
+}
+
+#[test]
+fn asks_and_sends_tell_missing_endpoints_from_missing_servers() {
+    let server = Server::start(&["--quiet"]);
+    for verb in ["ask", "send"] {
+        let missing = run(&[verb, &server.uri("nobody"), "--text", "x"]);
+        assert_eq!(missing.code, Some(1), "{missing:?}");
+        assert!(missing.stderr.contains("nobody"), "{missing:?}");
+        let unreachable = run(&[verb, &format!("spark://echo@{}", nobody()), "--text", "x"]);
+        assert_eq!(unreachable.code, Some(3), "{unreachable:?}");
+        let usage = run(&[verb, &server.uri("echo")]);
+        assert_eq!(usage.code, Some(2), "{usage:?}");
+        assert!(usage.stderr.contains("--text"), "{usage:?}");
+    }
+}

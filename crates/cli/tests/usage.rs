@@ -1,0 +1,86 @@
+//! What the command says about itself, and about arguments that make no sense.
+
+mod command;
+
+use command::run;
+
+#[test]
+fn help_has_examples_and_the_exit_codes() {
+    let finished = run(&["--help"]);
+    assert_eq!(finished.code, Some(0));
+    for word in ["Examples:", "Exit codes:", "unreachable"] {
+        assert!(finished.stdout.contains(word), "{word}: {}", finished.stdout);
+    }
+    for verb in ["serve", "ping", "ask", "send"] {
+        let finished = run(&[verb, "--help"]);
+        assert_eq!(finished.code, Some(0), "{verb}");
+        assert!(
+            finished.stdout.contains("Examples:"),
+            "{verb}: {}",
+            finished.stdout
+        );
+        assert!(
+            finished.stdout.contains("Exit codes:"),
+            "{verb}: {}",
+            finished.stdout
+        );
+    }
+}
+
+#[test]
+fn bad_arguments_are_named_and_end_with_2() {
+    let ping = ["ping", "spark://echo@127.0.0.1:1024"];
+    let bad: [(&[&str], &str); 7] = [
+        (&["--frob"], "--frob"),
+        (&["--log", "loud", "serve"], "--log"),
+        (&["serve", "--bind", "a b"], "--bind"),
+        (&["serve", "--conf", "novalue"], "--conf"),
+        (
+            &["serve", "--properties-file", "/nowhere/spark.conf"],
+            "--properties-file",
+        ),
+        (&[ping[0], ping[1], "-c", "0"], "--count"),
+        (&[ping[0], ping[1], "--timeout", "0"], "--timeout"),
+    ];
+    for (args, named) in bad {
+        let finished = run(args);
+        assert_eq!(finished.code, Some(2), "{args:?}: {finished:?}");
+        assert!(finished.stderr.contains(named), "{args:?}: {finished:?}");
+    }
+}
+
+#[test]
+fn a_key_with_a_typing_error_is_told_with_the_right_one() {
+    let finished = run(&[
+        "ping",
+        "spark://echo@127.0.0.1:1",
+        "--conf",
+        "spark.rpc.askTimeuot=1s",
+    ]);
+    assert!(
+        finished.stderr.contains("did you mean spark.rpc.askTimeout?"),
+        "{finished:?}"
+    );
+}
+
+#[test]
+fn no_colours_where_there_is_no_terminal() {
+    for args in [&["--help"][..], &["ping"], &["frob"]] {
+        let finished = run(args);
+        assert!(
+            !finished.stdout.contains('\x1b') && !finished.stderr.contains('\x1b'),
+            "{finished:?}"
+        );
+    }
+}
+
+#[test]
+fn there_are_completions_for_the_usual_shells() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let finished = run(&["completions", shell]);
+        assert_eq!(finished.code, Some(0), "{shell}");
+        assert!(finished.stdout.contains("spark-rpc"), "{shell}");
+        assert!(finished.stdout.contains("ping"), "{shell}");
+    }
+    assert_eq!(run(&["completions", "dos"]).code, Some(2));
+}
