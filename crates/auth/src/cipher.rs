@@ -4,8 +4,13 @@ mod ctr;
 mod gcm;
 #[cfg(test)]
 mod gcm_tests;
+mod privacy;
+#[cfg(test)]
+mod privacy_tests;
 
 use std::fmt;
+
+pub(crate) use privacy::PrivacyKeys;
 
 use crate::entropy::NoRandomness;
 
@@ -15,6 +20,7 @@ pub struct Encryptor(Outgoing);
 enum Outgoing {
     Ctr(ctr::KeyStream),
     Gcm(Box<gcm::GcmEncryptor>),
+    Privacy(Box<privacy::PrivacyEncryptor>),
 }
 
 impl Encryptor {
@@ -24,6 +30,12 @@ impl Encryptor {
 
     pub(crate) fn gcm(key: &[u8]) -> Self {
         Self(Outgoing::Gcm(Box::new(gcm::GcmEncryptor::new(key))))
+    }
+
+    pub(crate) fn privacy(keys: &PrivacyKeys, block: usize) -> Self {
+        Self(Outgoing::Privacy(Box::new(privacy::PrivacyEncryptor::new(
+            keys, block,
+        ))))
     }
 
     /// Appends the encrypted form of `plain` to `out`.
@@ -41,6 +53,7 @@ impl Encryptor {
         match &mut self.0 {
             Outgoing::Ctr(stream) => stream.apply(plain, out),
             Outgoing::Gcm(gcm) => gcm.encrypt(plain, out),
+            Outgoing::Privacy(privacy) => privacy.encrypt(plain, out),
         }
     }
 
@@ -49,7 +62,7 @@ impl Encryptor {
     pub(crate) fn script(&mut self, bytes: Vec<u8>) {
         match &mut self.0 {
             Outgoing::Gcm(gcm) => gcm.script(bytes),
-            Outgoing::Ctr(_) => panic!("no salts in counter mode"),
+            Outgoing::Ctr(_) | Outgoing::Privacy(_) => panic!("a cipher without salts"),
         }
     }
 
@@ -59,6 +72,7 @@ impl Encryptor {
         match &self.0 {
             Outgoing::Ctr(_) => ctr::NAME,
             Outgoing::Gcm(_) => gcm::NAME,
+            Outgoing::Privacy(_) => privacy::NAME,
         }
     }
 }
@@ -80,6 +94,7 @@ pub struct Decryptor {
 enum Incoming {
     Ctr(ctr::KeyStream),
     Gcm(Box<gcm::GcmDecryptor>),
+    Privacy(Box<privacy::PrivacyDecryptor>),
 }
 
 impl Decryptor {
@@ -93,6 +108,12 @@ impl Decryptor {
 
     pub(crate) fn gcm(key: &[u8]) -> Self {
         Self::new(Incoming::Gcm(Box::new(gcm::GcmDecryptor::new(key))))
+    }
+
+    pub(crate) fn privacy(keys: &PrivacyKeys, block: usize) -> Self {
+        Self::new(Incoming::Privacy(Box::new(privacy::PrivacyDecryptor::new(
+            keys, block,
+        ))))
     }
 
     /// Takes bytes from the front of `input` and appends what they decrypt to to `plain`.
@@ -120,6 +141,7 @@ impl Decryptor {
                 .split_off(..input.len().min(room))
                 .map_or(Ok(()), |taken| stream.apply(taken, plain)),
             Incoming::Gcm(gcm) => gcm.decrypt(input, plain, room),
+            Incoming::Privacy(privacy) => privacy.decrypt(input, plain, room),
         };
         self.dead = result.is_err();
         result
@@ -145,6 +167,7 @@ impl Decryptor {
         match &self.cipher {
             Incoming::Ctr(_) => 0,
             Incoming::Gcm(gcm) => gcm.held(),
+            Incoming::Privacy(privacy) => privacy.held(),
         }
     }
 
@@ -154,6 +177,7 @@ impl Decryptor {
         match &self.cipher {
             Incoming::Ctr(_) => 1,
             Incoming::Gcm(_) => gcm::SEGMENT_PLAIN,
+            Incoming::Privacy(privacy) => privacy.max_plain(),
         }
     }
 
@@ -163,13 +187,14 @@ impl Decryptor {
         match &self.cipher {
             Incoming::Ctr(_) => ctr::NAME,
             Incoming::Gcm(_) => gcm::NAME,
+            Incoming::Privacy(_) => privacy::NAME,
         }
     }
 
     /// Whether more of a record must come, although nothing of it is held.
     fn in_record(&self) -> bool {
         match &self.cipher {
-            Incoming::Ctr(_) => false,
+            Incoming::Ctr(_) | Incoming::Privacy(_) => false,
             Incoming::Gcm(gcm) => gcm.in_message(),
         }
     }
@@ -209,6 +234,16 @@ pub enum CipherError {
         announced: u8,
         /// What this cipher needs.
         expected: u8,
+    },
+    /// A block's trailer does not say what must come next: one was lost, repeated or moved.
+    #[error("a block with version {version} and number {found} came instead of number {expected}")]
+    Sequence {
+        /// The format's version; always 1.
+        version: u16,
+        /// The number of the block.
+        found: u32,
+        /// The number that is next.
+        expected: u32,
     },
     /// The connection ended within a record.
     #[error("the connection ended within an encrypted record, {held} bytes of which are here")]

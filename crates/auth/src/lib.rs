@@ -1,4 +1,4 @@
-//! Handshakes and ciphers as values: Spark's auth engine and its ciphers, without IO.
+//! Handshakes and ciphers as values: Spark's auth engine and SASL DIGEST-MD5, without IO.
 //!
 //! Nothing here knows sockets, clocks or tasks. A handshake takes the peer's bytes and returns the bytes to send; what
 //! it leaves behind when it succeeds is an [`Encryptor`] for what goes out and a [`Decryptor`] for what comes in.
@@ -8,6 +8,7 @@
 //! | Module | What | When |
 //! | --- | --- | --- |
 //! | [`engine`] | Spark's own key exchange: X25519 under a shared secret | between ours and modern Spark |
+//! | [`sasl`] | DIGEST-MD5 as the JDK speaks it | only for JVM peers that know nothing else |
 //!
 //! This is the only crate of the workspace that names a cryptographic library. Spark's protocols are put together from
 //! the RustCrypto crates; no primitive is written here.
@@ -41,6 +42,7 @@
 mod cipher;
 pub mod engine;
 mod entropy;
+pub mod sasl;
 mod secret;
 #[cfg(test)]
 mod testing;

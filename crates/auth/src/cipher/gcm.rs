@@ -308,7 +308,7 @@ impl GcmDecryptor {
 }
 
 /// Moves bytes from the front of `input` until `partial` has `wanted` of them.
-fn fill(partial: &mut Vec<u8>, input: &mut &[u8], wanted: usize) {
+pub(super) fn fill(partial: &mut Vec<u8>, input: &mut &[u8], wanted: usize) {
     let missing = wanted.saturating_sub(partial.len()).min(input.len());
     if let Some(taken) = input.split_off(..missing) {
         partial.extend_from_slice(taken);
