@@ -1,0 +1,671 @@
+//! Bytes to a [`Graph`].
+
+use std::mem;
+
+use bytes::Bytes;
+
+use crate::class::{ClassDesc, ClassFlags, ClassKind, Field, FieldKind};
+use crate::graph::{ClassId, Graph, ObjectId};
+use crate::limits::{Limit, Limits};
+use crate::object::{Array, Content, Elements, Instance, Item, Object, Part, Value};
+use crate::read_error::ReadError;
+use crate::string::JavaString;
+use crate::tag;
+
+impl Graph {
+    /// Reads a whole stream.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ReadError`] when the bytes are no stream, or exceed the limits.
+    pub fn read(bytes: &[u8], limits: &Limits) -> Result<Self, ReadError> {
+        Reader::begin(bytes, None, limits)?.read_all()
+    }
+
+    /// Reads a whole stream; large byte arrays share its buffer instead of being copied.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_shared(bytes: &Bytes, limits: &Limits) -> Result<Self, ReadError> {
+        Reader::begin(bytes, Some(bytes), limits)?.read_all()
+    }
+
+    /// Reads up to the end of the first object and returns how many bytes that were; what follows is not looked at.
+    ///
+    /// A JVM that receives a message does the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), and [`ReadError::Empty`] when there is no object.
+    pub fn read_first(bytes: &Bytes, limits: &Limits) -> Result<(Self, usize), ReadError> {
+        Reader::begin(bytes, Some(bytes), limits)?.read_first()
+    }
+}
+
+/// What a handle of the stream stands for.
+#[derive(Clone, Copy)]
+enum Handle {
+    Object(ObjectId),
+    Class(ClassId),
+}
+
+struct Reader<'a> {
+    input: &'a [u8],
+    /// The same bytes as `input`, where they can be shared.
+    shared: Option<&'a Bytes>,
+    at: usize,
+    limits: Limits,
+    graph: Graph,
+    handles: Vec<Handle>,
+    /// Descriptors that have begun and not ended. Nothing may use them before.
+    open_classes: Vec<ClassId>,
+    depth: usize,
+    memory: usize,
+}
+
+/// What an object takes in memory beside its values, roughly: itself, its handle, and the headers of its vectors.
+const OBJECT_COST: usize = 96;
+
+impl<'a> Reader<'a> {
+    fn begin(input: &'a [u8], shared: Option<&'a Bytes>, limits: &Limits) -> Result<Self, ReadError> {
+        if !input.starts_with(&tag::MAGIC) {
+            let found = input[..input.len().min(tag::MAGIC.len())].to_vec();
+            return Err(ReadError::NotJava { found });
+        }
+        Ok(Self {
+            input,
+            shared,
+            at: tag::MAGIC.len(),
+            limits: *limits,
+            graph: Graph::new(),
+            handles: Vec::new(),
+            open_classes: Vec::new(),
+            depth: 0,
+            memory: limits.memory,
+        })
+    }
+
+    fn read_all(mut self) -> Result<Graph, ReadError> {
+        while self.at < self.input.len() {
+            let content = self.read_content()?;
+            self.keep(content)?;
+        }
+        Ok(self.graph)
+    }
+
+    fn read_first(mut self) -> Result<(Graph, usize), ReadError> {
+        while self.at < self.input.len() {
+            let content = self.read_content()?;
+            self.keep(content)?;
+            if self.graph.root().is_some() {
+                return Ok((self.graph, self.at));
+            }
+        }
+        Err(ReadError::Empty)
+    }
+
+    fn keep(&mut self, content: Content) -> Result<(), ReadError> {
+        self.charge(mem::size_of::<Content>())?;
+        self.graph.contents.push(content);
+        Ok(())
+    }
+
+    fn read_content(&mut self) -> Result<Content, ReadError> {
+        Ok(match self.peek()? {
+            tag::BLOCK_DATA | tag::BLOCK_DATA_LONG => Content::Block(self.read_block()?),
+            tag::RESET => {
+                self.at += 1;
+                self.handles.clear();
+                Content::Reset
+            }
+            tag::EXCEPTION => Content::Exception(self.read_exception()?),
+            _ => Content::Value(self.read_value()?),
+        })
+    }
+
+    /// Reads the exception of a writer that failed; no handle survives it on either side.
+    fn read_exception(&mut self) -> Result<Value, ReadError> {
+        self.at += 1;
+        self.handles.clear();
+        let exception = self.read_value()?;
+        self.handles.clear();
+        Ok(exception)
+    }
+
+    fn read_value(&mut self) -> Result<Value, ReadError> {
+        const EXPECTED: &str = "an object";
+        if self.depth >= self.limits.depth {
+            return Err(self.exceeded(Limit::Depth, self.limits.depth));
+        }
+        let at = self.at;
+        let tag = self.peek()?;
+        if matches!(tag, tag::CLASS_DESC | tag::PROXY_CLASS_DESC) {
+            let class = self.read_class()?;
+            return Ok(class.map_or(Value::Null, Value::Descriptor));
+        }
+        self.at += 1;
+        self.depth += 1;
+        let id = match tag {
+            tag::NULL => {
+                self.depth -= 1;
+                return Ok(Value::Null);
+            }
+            tag::REFERENCE => {
+                self.depth -= 1;
+                return Ok(match self.read_handle(at, EXPECTED)? {
+                    Handle::Object(id) => Value::Object(id),
+                    Handle::Class(id) => {
+                        self.check_complete(at, id)?;
+                        Value::Descriptor(id)
+                    }
+                });
+            }
+            tag::OBJECT => self.read_instance(at)?,
+            tag::STRING | tag::LONG_STRING => self.read_string(tag)?,
+            tag::ARRAY => self.read_array(at)?,
+            tag::ENUM => self.read_enum(at)?,
+            tag::CLASS => self.read_class_object(at)?,
+            tag::EXCEPTION => return Err(self.aborted(at)),
+            _ => return Err(unexpected(at, tag, EXPECTED)),
+        };
+        self.depth -= 1;
+        Ok(Value::Object(id))
+    }
+
+    fn read_instance(&mut self, at: usize) -> Result<ObjectId, ReadError> {
+        let class = self.read_class_of(at, "an object")?;
+        let classes = self.graph.hierarchy(class);
+        self.charge(classes.len() * mem::size_of::<Part>())?;
+        for class in &classes {
+            let (flags, name) = (self.graph[*class].flags(), self.graph[*class].name());
+            let readable = flags.is_serializable() != flags.is_externalizable();
+            if !readable || flags.is_enum() || name.starts_with('[') {
+                return Err(self.wrong_class(at, *class, "an object"));
+            }
+        }
+        let id = self.new_object(Object::Instance(Instance {
+            class,
+            parts: Vec::new(),
+        }))?;
+        let mut parts = Vec::with_capacity(classes.len());
+        for class in classes {
+            let part = self.read_part(class)?;
+            parts.push(part);
+        }
+        self.graph.set(id, Object::Instance(Instance { class, parts }));
+        Ok(id)
+    }
+
+    fn read_part(&mut self, class: ClassId) -> Result<Part, ReadError> {
+        let desc = &self.graph[class];
+        let (flags, count) = (desc.flags(), desc.fields().len());
+        if !flags.is_delimited() {
+            let class = desc.name().to_owned();
+            return Err(ReadError::Unbounded { at: self.at, class });
+        }
+        let mut fields = Vec::new();
+        if flags.is_serializable() {
+            // Each field takes a byte at least, so its memory is paid for.
+            self.need(count)?;
+            self.charge(count * mem::size_of::<Value>())?;
+            fields.reserve_exact(count);
+            for index in 0..count {
+                let kind = self.graph[class].fields()[index].kind;
+                let value = self.read_field(kind)?;
+                fields.push(value);
+            }
+        }
+        let annotation = if flags.has_annotation() {
+            self.read_annotation()?
+        } else {
+            Vec::new()
+        };
+        Ok(Part {
+            class,
+            fields,
+            annotation,
+        })
+    }
+
+    fn read_field(&mut self, kind: FieldKind) -> Result<Value, ReadError> {
+        Ok(match kind {
+            FieldKind::Byte => Value::Byte(self.u8()? as i8),
+            FieldKind::Char => Value::Char(self.u16()?),
+            FieldKind::Double => Value::Double(f64::from_be_bytes(self.array()?)),
+            FieldKind::Float => Value::Float(f32::from_be_bytes(self.array()?)),
+            FieldKind::Int => Value::Int(i32::from_be_bytes(self.array()?)),
+            FieldKind::Long => Value::Long(i64::from_be_bytes(self.array()?)),
+            FieldKind::Short => Value::Short(i16::from_be_bytes(self.array()?)),
+            FieldKind::Boolean => Value::Boolean(self.u8()? != 0),
+            FieldKind::Object | FieldKind::Array => self.read_value()?,
+        })
+    }
+
+    /// Reads blocks and objects up to the end mark.
+    fn read_annotation(&mut self) -> Result<Vec<Item>, ReadError> {
+        let mut items = Vec::new();
+        loop {
+            let item = match self.peek()? {
+                tag::END_BLOCK_DATA => {
+                    self.at += 1;
+                    return Ok(items);
+                }
+                tag::BLOCK_DATA | tag::BLOCK_DATA_LONG => Item::Block(self.read_block()?),
+                _ => Item::Value(self.read_value()?),
+            };
+            self.charge(mem::size_of::<Item>())?;
+            items.push(item);
+        }
+    }
+
+    fn read_block(&mut self) -> Result<Bytes, ReadError> {
+        let tag = self.u8()?;
+        let length = if tag == tag::BLOCK_DATA {
+            usize::from(self.u8()?)
+        } else {
+            self.length()?
+        };
+        self.bytes(length)
+    }
+
+    fn read_string(&mut self, tag: u8) -> Result<ObjectId, ReadError> {
+        let length = if tag == tag::STRING {
+            usize::from(self.u16()?)
+        } else {
+            self.long_length()?
+        };
+        if length > self.limits.string_bytes {
+            return Err(self.exceeded(Limit::StringBytes, self.limits.string_bytes));
+        }
+        let string = self.utf(length)?;
+        self.new_object(Object::String(string))
+    }
+
+    fn read_array(&mut self, at: usize) -> Result<ObjectId, ReadError> {
+        let class = self.read_class_of(at, "an array")?;
+        let name = self.graph[class].name().as_bytes();
+        let kind = match name {
+            [b'[', b'L' | b'[', ..] => FieldKind::Object,
+            [b'[', code] => {
+                FieldKind::from_code(*code).ok_or_else(|| self.wrong_class(at, class, "an array"))?
+            }
+            _ => return Err(self.wrong_class(at, class, "an array")),
+        };
+        let id = self.new_object(Object::Array(Array {
+            class,
+            elements: Elements::Object(Vec::new()),
+        }))?;
+        let length = self.length()?;
+        if length > self.limits.array_elements {
+            return Err(self.exceeded(Limit::ArrayElements, self.limits.array_elements));
+        }
+        let elements = match kind {
+            FieldKind::Object | FieldKind::Array => self.read_objects(length)?,
+            FieldKind::Byte => Elements::Byte(self.bytes(length)?),
+            FieldKind::Boolean => Elements::Boolean(self.numbers(length, |[byte]| byte != 0)?),
+            FieldKind::Char => Elements::Char(self.numbers(length, u16::from_be_bytes)?),
+            FieldKind::Short => Elements::Short(self.numbers(length, i16::from_be_bytes)?),
+            FieldKind::Int => Elements::Int(self.numbers(length, i32::from_be_bytes)?),
+            FieldKind::Long => Elements::Long(self.numbers(length, i64::from_be_bytes)?),
+            FieldKind::Float => Elements::Float(self.numbers(length, f32::from_be_bytes)?),
+            FieldKind::Double => Elements::Double(self.numbers(length, f64::from_be_bytes)?),
+        };
+        self.graph.set(id, Object::Array(Array { class, elements }));
+        Ok(id)
+    }
+
+    fn read_objects(&mut self, length: usize) -> Result<Elements, ReadError> {
+        self.need(length)?;
+        self.charge(length.saturating_mul(mem::size_of::<Value>()))?;
+        let mut elements = Vec::with_capacity(length);
+        for _ in 0..length {
+            let element = self.read_value()?;
+            elements.push(element);
+        }
+        Ok(Elements::Object(elements))
+    }
+
+    fn numbers<T, const N: usize>(
+        &mut self,
+        length: usize,
+        convert: fn([u8; N]) -> T,
+    ) -> Result<Vec<T>, ReadError> {
+        let bytes = self.take(length.saturating_mul(N))?;
+        self.charge(bytes.len())?;
+        Ok(bytes.as_chunks().0.iter().map(|chunk| convert(*chunk)).collect())
+    }
+
+    fn read_enum(&mut self, at: usize) -> Result<ObjectId, ReadError> {
+        let class = self.read_class_of(at, "an enum constant")?;
+        if !self.graph[class].flags().is_enum() {
+            return Err(self.wrong_class(at, class, "an enum constant"));
+        }
+        // The handle comes before the name's, so the name is filled in afterwards.
+        let id = self.new_object(Object::Class(class))?;
+        let constant = self.read_string_object("the name of an enum constant")?;
+        self.graph.set(id, Object::Enum { class, constant });
+        Ok(id)
+    }
+
+    fn read_class_object(&mut self, at: usize) -> Result<ObjectId, ReadError> {
+        let class = self.read_class_of(at, "a class object")?;
+        self.new_object(Object::Class(class))
+    }
+
+    /// Reads a string or a reference to one.
+    fn read_string_object(&mut self, expected: &'static str) -> Result<ObjectId, ReadError> {
+        let at = self.at;
+        match self.u8()? {
+            tag @ (tag::STRING | tag::LONG_STRING) => self.read_string(tag),
+            tag::REFERENCE => match self.read_handle(at, expected)? {
+                Handle::Object(id) if matches!(self.graph[id], Object::String(_)) => Ok(id),
+                Handle::Object(_) => Err(self.bad_reference(at, "another object", expected)),
+                Handle::Class(_) => Err(self.bad_reference(at, "a class descriptor", expected)),
+            },
+            tag => Err(unexpected(at, tag, expected)),
+        }
+    }
+
+    /// Reads the class descriptor of an object, which cannot do without one.
+    fn read_class_of(&mut self, at: usize, what: &'static str) -> Result<ClassId, ReadError> {
+        match self.read_class()? {
+            Some(class) => Ok(class),
+            None => Err(ReadError::WrongClass {
+                at,
+                class: "null".to_owned(),
+                flags: 0,
+                what,
+            }),
+        }
+    }
+
+    /// Reads a class descriptor, a reference to one, or null.
+    fn read_class(&mut self) -> Result<Option<ClassId>, ReadError> {
+        const EXPECTED: &str = "a class descriptor";
+        let at = self.at;
+        match self.u8()? {
+            tag::NULL => Ok(None),
+            tag::REFERENCE => match self.read_handle(at, EXPECTED)? {
+                Handle::Class(id) => {
+                    self.check_complete(at, id)?;
+                    Ok(Some(id))
+                }
+                Handle::Object(_) => Err(self.bad_reference(at, "an object", EXPECTED)),
+            },
+            tag @ (tag::CLASS_DESC | tag::PROXY_CLASS_DESC) => {
+                if self.depth >= self.limits.depth {
+                    return Err(self.exceeded(Limit::Depth, self.limits.depth));
+                }
+                self.depth += 1;
+                let id = if tag == tag::CLASS_DESC {
+                    self.read_plain_class()?
+                } else {
+                    self.read_proxy_class()?
+                };
+                self.open_classes.push(id);
+                let annotation = self.read_annotation()?;
+                let super_class = self.read_class()?;
+                self.open_classes.pop();
+                let desc = &mut self.graph.classes[id.0 as usize];
+                desc.annotation = annotation;
+                desc.super_class = super_class;
+                self.depth -= 1;
+                Ok(Some(id))
+            }
+            tag => Err(unexpected(at, tag, EXPECTED)),
+        }
+    }
+
+    fn read_plain_class(&mut self) -> Result<ClassId, ReadError> {
+        let name = self.name()?;
+        let uid = i64::from_be_bytes(self.array()?);
+        let id = self.new_class(ClassDesc::new(name, uid, ClassFlags::NONE))?;
+        let class_flags = ClassFlags(self.u8()?);
+        let count = usize::from(self.u16()?);
+        // A field takes three bytes at least: a letter and an empty name.
+        self.need(count * 3)?;
+        self.charge(count * mem::size_of::<Field>())?;
+        let mut all = Vec::with_capacity(count);
+        for _ in 0..count {
+            let field = self.read_field_desc()?;
+            all.push(field);
+        }
+        if let ClassKind::Plain { flags, fields, .. } = &mut self.graph.classes[id.0 as usize].kind {
+            *flags = class_flags;
+            *fields = all;
+        }
+        Ok(id)
+    }
+
+    fn read_field_desc(&mut self) -> Result<Field, ReadError> {
+        let at = self.at;
+        let code = self.u8()?;
+        let kind = FieldKind::from_code(code).ok_or(ReadError::BadFieldType { at, code })?;
+        let name = self.name()?;
+        let type_name = if kind.is_primitive() {
+            None
+        } else {
+            Some(self.read_string_object("the type of a field")?)
+        };
+        Ok(Field {
+            name,
+            kind,
+            type_name,
+        })
+    }
+
+    fn read_proxy_class(&mut self) -> Result<ClassId, ReadError> {
+        let id = self.new_class(ClassDesc {
+            kind: ClassKind::Proxy {
+                interfaces: Vec::new(),
+            },
+            annotation: Vec::new(),
+            super_class: None,
+        })?;
+        let count = self.length()?;
+        // A name takes two bytes at least.
+        self.need(count.saturating_mul(2))?;
+        self.charge(count.saturating_mul(mem::size_of::<String>()))?;
+        let mut interfaces = Vec::with_capacity(count);
+        for _ in 0..count {
+            let name = self.name()?;
+            interfaces.push(name);
+        }
+        self.graph.classes[id.0 as usize].kind = ClassKind::Proxy { interfaces };
+        Ok(id)
+    }
+
+    fn check_complete(&self, at: usize, class: ClassId) -> Result<(), ReadError> {
+        if self.open_classes.contains(&class) {
+            return Err(self.bad_reference(
+                at,
+                "a class descriptor that has not ended",
+                "a whole class descriptor",
+            ));
+        }
+        Ok(())
+    }
+
+    fn aborted(&mut self, at: usize) -> ReadError {
+        self.at = at;
+        match self.read_exception() {
+            Ok(value) => {
+                let class = self.graph.class_name(value).unwrap_or("null");
+                let message = self
+                    .graph
+                    .instance(value)
+                    .and_then(|exception| self.graph.as_str(exception.field("detailMessage")?));
+                let exception = match message {
+                    Some(message) => format!("{class}: {message}"),
+                    None => class.to_owned(),
+                };
+                ReadError::Aborted { at, exception }
+            }
+            Err(error) => error,
+        }
+    }
+
+    fn new_object(&mut self, object: Object) -> Result<ObjectId, ReadError> {
+        self.new_handle()?;
+        let id = self.graph.add(object);
+        self.handles.push(Handle::Object(id));
+        Ok(id)
+    }
+
+    fn new_class(&mut self, class: ClassDesc) -> Result<ClassId, ReadError> {
+        self.new_handle()?;
+        self.charge(mem::size_of::<ClassDesc>())?;
+        let id = self.graph.add_class(class);
+        self.handles.push(Handle::Class(id));
+        Ok(id)
+    }
+
+    fn new_handle(&mut self) -> Result<(), ReadError> {
+        // Counted over the whole stream: a reset gives handles free, but not what they stood for.
+        if self.graph.objects.len() + self.graph.classes.len() >= self.limits.handles {
+            return Err(self.exceeded(Limit::Handles, self.limits.handles));
+        }
+        self.charge(OBJECT_COST)
+    }
+
+    fn read_handle(&mut self, at: usize, expected: &'static str) -> Result<Handle, ReadError> {
+        let handle = u32::from_be_bytes(self.array()?);
+        let index = handle.checked_sub(tag::FIRST_HANDLE);
+        index
+            .and_then(|index| self.handles.get(index as usize).copied())
+            .ok_or(ReadError::BadReference {
+                at,
+                handle,
+                found: "nothing",
+                expected,
+            })
+    }
+
+    fn name(&mut self) -> Result<String, ReadError> {
+        let at = self.at;
+        let length = usize::from(self.u16()?);
+        let name = self.utf(length)?;
+        name.as_str().map(str::to_owned).ok_or(ReadError::BadName { at })
+    }
+
+    fn utf(&mut self, length: usize) -> Result<JavaString, ReadError> {
+        let begin = self.at;
+        let bytes = self.take(length)?;
+        // Twice, since what is no plain UTF-8 is spread out into units on the way.
+        self.charge(length.saturating_mul(2))?;
+        JavaString::decode(bytes).map_err(|at| ReadError::BadString { at: begin + at })
+    }
+
+    fn bytes(&mut self, length: usize) -> Result<Bytes, ReadError> {
+        // Short ones are copied: sharing them would keep the whole buffer alive for a few bytes.
+        const SHARE_FROM: usize = 4096;
+        let slice = self.take(length)?;
+        self.charge(length)?;
+        Ok(match self.shared {
+            Some(shared) if length >= SHARE_FROM => shared.slice_ref(slice),
+            _ => Bytes::copy_from_slice(slice),
+        })
+    }
+
+    fn length(&mut self) -> Result<usize, ReadError> {
+        let at = self.at;
+        let length = i32::from_be_bytes(self.array()?);
+        usize::try_from(length).map_err(|_| ReadError::NegativeLength {
+            at,
+            length: length.into(),
+        })
+    }
+
+    fn long_length(&mut self) -> Result<usize, ReadError> {
+        let at = self.at;
+        let length = i64::from_be_bytes(self.array()?);
+        usize::try_from(length).map_err(|_| ReadError::NegativeLength { at, length })
+    }
+
+    fn peek(&self) -> Result<u8, ReadError> {
+        self.need(1)?;
+        Ok(self.input[self.at])
+    }
+
+    fn u8(&mut self) -> Result<u8, ReadError> {
+        let [byte] = self.array()?;
+        Ok(byte)
+    }
+
+    fn u16(&mut self) -> Result<u16, ReadError> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], ReadError> {
+        let bytes = self.take(N)?;
+        Ok(*bytes.first_chunk().expect("just taken"))
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], ReadError> {
+        self.need(length)?;
+        let bytes = &self.input[self.at..self.at + length];
+        self.at += length;
+        Ok(bytes)
+    }
+
+    /// Checks that `length` more bytes are there.
+    fn need(&self, length: usize) -> Result<(), ReadError> {
+        let left = self.input.len() - self.at;
+        if length > left {
+            return Err(ReadError::Truncated {
+                at: self.input.len(),
+                needed: length - left,
+            });
+        }
+        Ok(())
+    }
+
+    /// Counts memory that is about to be taken.
+    fn charge(&mut self, bytes: usize) -> Result<(), ReadError> {
+        match self.memory.checked_sub(bytes) {
+            Some(left) => {
+                self.memory = left;
+                Ok(())
+            }
+            None => Err(self.exceeded(Limit::Memory, self.limits.memory)),
+        }
+    }
+
+    #[cold]
+    fn exceeded(&self, limit: Limit, max: usize) -> ReadError {
+        ReadError::LimitExceeded {
+            at: self.at,
+            limit,
+            max,
+        }
+    }
+
+    #[cold]
+    fn wrong_class(&self, at: usize, class: ClassId, what: &'static str) -> ReadError {
+        let desc = &self.graph[class];
+        ReadError::WrongClass {
+            at,
+            class: desc.name().to_owned(),
+            flags: desc.flags().0,
+            what,
+        }
+    }
+
+    /// Reports the reference that stands at `at`.
+    #[cold]
+    fn bad_reference(&self, at: usize, found: &'static str, expected: &'static str) -> ReadError {
+        let handle = self.input.get(at + 1..at + 5).and_then(<[u8]>::first_chunk);
+        ReadError::BadReference {
+            at,
+            handle: handle.map_or(0, |bytes| u32::from_be_bytes(*bytes)),
+            found,
+            expected,
+        }
+    }
+}
+
+#[cold]
+fn unexpected(at: usize, tag: u8, expected: &'static str) -> ReadError {
+    ReadError::UnexpectedTag { at, tag, expected }
+}
