@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod class;
+pub mod fuzz;
 mod graph;
 mod limits;
 mod object;
@@ -9,6 +10,7 @@ mod read_error;
 mod reader;
 mod string;
 mod tag;
+mod tree;
 mod writer;
 
 pub use class::{ClassDesc, ClassFlags, ClassKind, Field, FieldKind};

@@ -18,7 +18,7 @@ use std::fmt;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// How deep objects may lie in each other. Reading needs stack in proportion. Default: 200.
+    /// How deep objects may lie in each other. Reading needs stack in proportion. Default: 128, for which 1 MiB suffices even in debug builds.
     pub depth: usize,
     /// How many objects, strings and class descriptors there may be. Default: 2²² (4 194 304).
     pub handles: usize,
@@ -33,7 +33,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            depth: 200,
+            depth: 128,
             handles: 1 << 22,
             string_bytes: 64 << 20,
             array_elements: 1 << 27,

@@ -68,7 +68,7 @@ pub enum WriteError {
 }
 
 impl Graph {
-    /// Writes the stream, 200 levels of nesting at most.
+    /// Writes the stream, 128 levels of nesting at most.
     ///
     /// # Errors
     ///
