@@ -26,7 +26,14 @@ pub(crate) fn expand(input: TokenStream) -> Result<TokenStream> {
         let predicate = parse_quote!(#ident #arguments: #krate::ReplyValue);
         generics.make_where_clause().predicates.push(predicate);
     }
+    let mut request_generics = generics.clone();
+    if let (Some(reply), Some(clause)) = (&options.reply, &mut request_generics.where_clause)
+        && !clause.predicates.is_empty()
+    {
+        clause.predicates.push(parse_quote!(#reply: #krate::ReplyValue));
+    }
     let (parameters, arguments, bounds) = generics.split_for_impl();
+    let (_, _, request_bounds) = request_generics.split_for_impl();
 
     let control = options.control.then(|| {
         quote!(
@@ -36,7 +43,7 @@ pub(crate) fn expand(input: TokenStream) -> Result<TokenStream> {
     let kind = match &options.reply {
         Some(reply) => quote! {
             #[automatically_derived]
-            impl #parameters #krate::Request for #ident #arguments #bounds {
+            impl #parameters #krate::Request for #ident #arguments #request_bounds {
                 type Reply = #reply;
             }
         },
