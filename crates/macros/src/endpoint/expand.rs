@@ -1,7 +1,7 @@
 //! The code for a [`Block`].
 
 use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Attribute, Ident, ItemImpl};
 
@@ -14,8 +14,10 @@ use super::signature::Method;
 
 /// Writes the enum of the messages and the impls of `Inbound` and of the endpoint's trait.
 pub(super) fn write(block: &Block, item: &ItemImpl) -> TokenStream {
-    let messages = block.typed().map(|handler| &handler.message);
-    let inbound_generics = generics::used(&item.generics, messages);
+    let types = block
+        .typed()
+        .flat_map(|handler| std::iter::once(&handler.message).chain(&handler.reply));
+    let inbound_generics = generics::used(&item.generics, types);
     let enumeration = write_enum(block, &inbound_generics);
     let names = write_name_check(block, &inbound_generics);
     let inbound = write_inbound(block, &inbound_generics);
@@ -43,9 +45,13 @@ fn write_enum(block: &Block, generics: &syn::Generics) -> TokenStream {
         let conditions = &method.conditions;
         let fields = if handler.is_raw() {
             quote!(#krate::Raw)
-        } else if handler.is_request() {
-            let at = place(message);
-            quote_spanned!(at=> #message, #krate::Reply<<#message as #krate::Request>::Reply>)
+        } else if let Some(reply) = &handler.reply {
+            let reply = if generics::mentions_self(reply) {
+                quote!(<#message as #krate::Request>::Reply)
+            } else {
+                reply.to_token_stream()
+            };
+            quote!(#message, #krate::Reply<#reply>)
         } else {
             quote!(#message)
         };
@@ -106,10 +112,13 @@ fn write_inbound(block: &Block, generics: &syn::Generics) -> TokenStream {
         } else {
             (quote!(#message), quote_spanned!(at=> #parcel.one_way::<#ty>()))
         };
-        let fields = if handler.is_request() {
-            quote!(#message, #reply)
-        } else {
-            quote!(#message)
+        let fields = match &handler.reply {
+            Some(ty) => {
+                // The compiler points here if the message has another reply.
+                let reply = Ident::new("reply", place(ty));
+                quote!(#message, #reply)
+            }
+            None => quote!(#message),
         };
         quote! {
             #(#conditions)*
@@ -185,7 +194,9 @@ fn write_name_check(block: &Block, generics: &syn::Generics) -> TokenStream {
         let name = name_of(krate, &handler.message);
         quote!(#(#conditions)* #name)
     });
-    let checks = block.typed().map(|handler| {
+    // The last one first: what was there before is in the right.
+    let handlers: Vec<_> = block.typed().collect();
+    let checks = handlers.iter().rev().map(|handler| {
         let conditions = &handler.method.conditions;
         let name = name_of(krate, &handler.message);
         let text = format!(
@@ -286,9 +297,9 @@ fn write_arm(block: &Block, handler: &Handler) -> TokenStream {
     let inbound = &block.inbound;
     let conditions = &method.conditions;
     let (message, reply) = (local("message"), local("reply"));
-    let extras = handler.extras.iter().map(|extra| match *extra {
-        Extra::Call(at) => Ident::new("call", hygienic(at)),
-        Extra::Reply(at) => Ident::new("reply", hygienic(at)),
+    let extras = handler.extras.iter().map(|extra| match extra {
+        Extra::Call(ty) => Ident::new("call", place(ty)),
+        Extra::Reply(ty) => Ident::new("reply", place(ty)),
     });
     let result = call(method, &quote!(#message #(, #extras)*));
     let pattern = if handler.is_request() {
@@ -376,8 +387,14 @@ fn call(method: &Method, arguments: &TokenStream) -> TokenStream {
 
 fn end(outcome: Outcome, result: &TokenStream, at: Span) -> TokenStream {
     match outcome {
-        Outcome::Nothing => quote_spanned!(at=> #result;),
-        Outcome::Result => quote_spanned!(at=> #result?;),
+        Outcome::Nothing => quote!(#result;),
+        Outcome::Result => {
+            let ended = Ident::new("ended", at);
+            quote_spanned! {at=>
+                let #ended = #result;
+                #ended?;
+            }
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Which parameters of the `impl` block the inbound enum needs: those that its messages mention.
+//! Which parameters of the `impl` block the inbound enum needs: those that its messages and their
+//! replies mention.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +8,11 @@ use quote::ToTokens;
 use syn::punctuated::Punctuated;
 use syn::{GenericParam, Generics, Token, Type};
 
-/// The parameters of `all` that `messages` mention, with those bounds that need no other parameter.
-pub(super) fn used<'a>(all: &Generics, messages: impl Iterator<Item = &'a Type>) -> Generics {
+/// The parameters of `all` that `types` mention, with those bounds that need no other parameter.
+pub(super) fn used<'a>(all: &Generics, types: impl Iterator<Item = &'a Type>) -> Generics {
     let mut mentioned = BTreeSet::new();
-    for message in messages {
-        collect_names(message.to_token_stream(), &mut mentioned);
+    for ty in types {
+        collect_names(ty.to_token_stream(), &mut mentioned);
     }
     let (kept, dropped): (Vec<_>, Vec<_>) = all
         .params
@@ -48,6 +49,13 @@ pub(super) fn used<'a>(all: &Generics, messages: impl Iterator<Item = &'a Type>)
         }
     }
     generics
+}
+
+/// Whether `ty` means something only inside its `impl` block.
+pub(super) fn mentions_self(ty: &Type) -> bool {
+    let mut names = BTreeSet::new();
+    collect_names(ty.to_token_stream(), &mut names);
+    names.contains("Self")
 }
 
 fn name(parameter: &GenericParam) -> String {

@@ -1,14 +1,13 @@
 //! A method that handles a type of message.
 
-use proc_macro2::Span;
 use quote::{ToTokens, format_ident};
 use syn::ext::IdentExt;
-use syn::spanned::Spanned;
-use syn::{Ident, ImplItemFn, Result, Type};
+use syn::{Ident, ImplItemFn, Result, ReturnType, Type};
 
 use super::callback::CallbackKind;
+use super::generics::mentions_self;
 use super::options::MethodOptions;
-use super::signature::{Method, Returns, bare, is_named, parameters, same_text};
+use super::signature::{Method, Returns, bare, first_argument, is_named, is_unit, parameters, same_text};
 use crate::keys::Errors;
 
 /// A method that handles a type of message.
@@ -17,17 +16,19 @@ pub(super) struct Handler {
     /// The variant of the inbound enum, named after the method.
     pub(super) variant: Ident,
     pub(super) message: Type,
+    /// The type of the reply, for a request.
+    pub(super) reply: Option<Type>,
     /// What the method takes after the message.
     pub(super) extras: Vec<Extra>,
     pub(super) answer: Answer,
 }
 
-/// A parameter after the message, and where its type stands.
+/// A parameter after the message, by its type.
 pub(super) enum Extra {
     /// `&RpcCallContext`.
-    Call(Span),
+    Call(Type),
     /// `Reply<T>`.
-    Reply(Span),
+    Reply(Type),
 }
 
 /// What becomes of what a handler returns.
@@ -66,12 +67,16 @@ impl Handler {
             let extra = errors.take(read_extra(&parameter.ty, &extras));
             extras.extend(extra);
         }
-        let later = extras.iter().any(|extra| matches!(extra, Extra::Reply(_)));
-        let answer = errors.take(read_answer(method, later, options))?;
+        let handle = extras.iter().find_map(|extra| match extra {
+            Extra::Reply(ty) => Some(ty),
+            Extra::Call(_) => None,
+        });
+        let (answer, reply) = errors.take(read_answer(method, handle, options))?;
         Some(Self {
             method: Method::read(method, "a handler", errors),
             variant: variant(&signature.ident),
             message: (*message.ty).clone(),
+            reply,
             extras,
             answer,
         })
@@ -79,7 +84,7 @@ impl Handler {
 
     /// Whether the message is an asked one with a type.
     pub(super) fn is_request(&self) -> bool {
-        matches!(self.answer, Answer::Later(_) | Answer::Value | Answer::Fallible)
+        self.reply.is_some()
     }
 
     pub(super) fn is_raw(&self) -> bool {
@@ -109,6 +114,10 @@ fn check_message(name: &Ident, ty: &Type) -> Result<()> {
         Type::Reference(_) => Err(error(ty, "a handler takes its message by value")),
         Type::ImplTrait(_) => Err(error(ty, "a handler takes one type of message, not `impl Trait`")),
         Type::Infer(_) => Err(error(ty, "the type of the message has to be given")),
+        _ if mentions_self(ty) => Err(error(
+            ty,
+            "the type of the message has to be written without `Self`",
+        )),
         _ => Ok(()),
     }
 }
@@ -119,12 +128,12 @@ fn read_extra(ty: &Type, before: &[Extra]) -> Result<Extra> {
         if before.iter().any(|extra| matches!(extra, Extra::Call(_))) {
             return Err(error(ty, "a second `&RpcCallContext`"));
         }
-        Ok(Extra::Call(ty.span()))
+        Ok(Extra::Call(ty.clone()))
     } else if is_named(ty, "Reply") {
         if before.iter().any(|extra| matches!(extra, Extra::Reply(_))) {
             return Err(error(ty, "a second `Reply`"));
         }
-        Ok(Extra::Reply(ty.span()))
+        Ok(Extra::Reply(ty.clone()))
     } else {
         Err(error(
             ty,
@@ -137,42 +146,53 @@ fn is_call(ty: &Type) -> bool {
     matches!(bare(ty), Type::Reference(ty) if is_named(&ty.elem, "RpcCallContext"))
 }
 
-fn read_answer(method: &ImplItemFn, later: bool, options: &MethodOptions) -> Result<Answer> {
+/// What becomes of what the method returns, and the type of the reply.
+fn read_answer(
+    method: &ImplItemFn,
+    handle: Option<&Type>,
+    options: &MethodOptions,
+) -> Result<(Answer, Option<Type>)> {
     let returns = Returns::read(&method.sig.output);
     if options.raw.is_some() {
-        if later {
+        if let Some(handle) = handle {
             return Err(error(
-                &method.sig.ident,
+                handle,
                 "the reply to a raw message is in its handle: `Raw::reply`",
             ));
         }
-        return outcome(&returns, "the handler of raw messages").map(Answer::Raw);
+        let outcome = outcome(&returns, "the handler of raw messages")?;
+        return Ok((Answer::Raw(outcome), None));
     }
-    if later {
+    if let Some(handle) = handle {
         if let Some(reply) = &options.reply {
             return Err(error(
                 reply,
                 "`reply` has no meaning here: the parameter `Reply<T>` tells the type",
             ));
         }
-        return outcome(&returns, "a handler that has a `Reply`").map(Answer::Later);
+        let Some(reply) = first_argument(handle) else {
+            return Err(error(handle, "the type of the reply has to be given: `Reply<T>`"));
+        };
+        let outcome = outcome(&returns, "a handler that has a `Reply`")?;
+        return Ok((Answer::Later(outcome), Some(reply.clone())));
     }
     if let Some(reply) = &options.reply {
-        let returned = match &method.sig.output {
-            syn::ReturnType::Default => syn::parse_quote!(()),
-            syn::ReturnType::Type(_, ty) => (**ty).clone(),
+        let is_returned = match &method.sig.output {
+            ReturnType::Default => is_unit(reply),
+            ReturnType::Type(_, returned) => same_text(reply, returned),
         };
-        return Ok(if same_text(reply, &returned) {
+        let answer = if is_returned {
             Answer::Value
         } else {
             Answer::Fallible
-        });
+        };
+        return Ok((answer, Some(reply.clone())));
     }
     Ok(match returns {
-        Returns::Nothing => Answer::OneWay(Outcome::Nothing),
-        Returns::Result(None) => Answer::OneWay(Outcome::Result),
-        Returns::Result(Some(_)) => Answer::Fallible,
-        Returns::Value(_) => Answer::Value,
+        Returns::Nothing => (Answer::OneWay(Outcome::Nothing), None),
+        Returns::Result(None) => (Answer::OneWay(Outcome::Result), None),
+        Returns::Result(Some(reply)) => (Answer::Fallible, Some(reply.clone())),
+        Returns::Value(reply) => (Answer::Value, Some(reply.clone())),
     })
 }
 

@@ -10,7 +10,7 @@ mod signature;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{
-    Attribute, Error, Ident, ImplItem, ItemImpl, Receiver, Result, Token, Type, Visibility, parse_quote,
+    Attribute, Error, Ident, ImplItem, Item, ItemImpl, Receiver, Result, Token, Type, Visibility, parse_quote,
 };
 
 use self::callback::{Callback, CallbackKind};
@@ -22,23 +22,24 @@ use crate::keys::{self, Errors};
 ///
 /// With an error the block itself stays, so that its users do not report missing methods as well.
 pub(crate) fn expand(options: TokenStream, item: &TokenStream) -> TokenStream {
-    let mut block: ItemImpl = match syn::parse2(item.clone()) {
-        Ok(block) => block,
-        Err(error) => {
-            // What the compiler cannot parse either it reports itself.
-            let error = Error::new(
-                error.span(),
-                format!("`#[rpc_endpoint]` on an `impl` block: {error}"),
-            );
-            let error = error.into_compile_error();
-            return quote!(#error #item);
+    let mut block = match syn::parse2::<Item>(item.clone()) {
+        Ok(Item::Impl(block)) => block,
+        Ok(other) => {
+            let error = Error::new_spanned(&other, "`#[rpc_endpoint]` stands on an `impl` block");
+            return with_error(item, &error);
         }
+        Err(error) => return with_error(item, &error),
     };
     let written = match Block::read(options, &mut block) {
         Ok(read) => expand::write(&read, &block),
         Err(error) => error.into_compile_error(),
     };
     quote!(#block #written)
+}
+
+fn with_error(item: &TokenStream, error: &Error) -> TokenStream {
+    let error = error.to_compile_error();
+    quote!(#error #item)
 }
 
 /// What is known about an `impl` block with `#[rpc_endpoint]`.
@@ -58,14 +59,14 @@ struct Block {
 impl Block {
     /// Reads `block` and takes our own attributes out of it.
     fn read(options: TokenStream, block: &mut ItemImpl) -> Result<Self> {
-        let mut errors = Errors::default();
-        let options = errors.take(Options::parse(options)).unwrap_or_default();
         if let Some((_, path, _)) = &block.trait_ {
-            errors.add(
+            return Err(Error::new_spanned(
                 path,
                 "`#[rpc_endpoint]` stands on an `impl` block without a trait; it writes the trait's impl itself",
-            );
+            ));
         }
+        let mut errors = Errors::default();
+        let options = errors.take(Options::parse(options)).unwrap_or_default();
         let type_name = match type_name(&block.self_ty) {
             Some(name) => name,
             None => {

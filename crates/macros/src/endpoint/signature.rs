@@ -119,11 +119,10 @@ impl<'a> Returns<'a> {
         if is_unit(ty) {
             return Self::Nothing;
         }
-        match last_segment(ty) {
-            Some(segment) if segment.ident == "Result" => {
-                Self::Result(first_argument(segment).filter(|ty| !is_unit(ty)))
-            }
-            _ => Self::Value(ty),
+        if is_named(ty, "Result") {
+            Self::Result(first_argument(ty).filter(|ty| !is_unit(ty)))
+        } else {
+            Self::Value(ty)
         }
     }
 }
@@ -154,8 +153,9 @@ fn last_segment(ty: &Type) -> Option<&PathSegment> {
     }
 }
 
-fn first_argument(segment: &PathSegment) -> Option<&Type> {
-    let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
+/// The first type among the arguments of a path's last segment.
+pub(super) fn first_argument(ty: &Type) -> Option<&Type> {
+    let PathArguments::AngleBracketed(arguments) = &last_segment(bare(ty))?.arguments else {
         return None;
     };
     arguments.args.iter().find_map(|argument| match argument {
@@ -164,7 +164,7 @@ fn first_argument(segment: &PathSegment) -> Option<&Type> {
     })
 }
 
-fn is_unit(ty: &Type) -> bool {
+pub(super) fn is_unit(ty: &Type) -> bool {
     matches!(bare(ty), Type::Tuple(tuple) if tuple.elems.is_empty())
 }
 
