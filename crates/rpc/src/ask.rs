@@ -21,7 +21,7 @@ use crate::message::ReplyValue;
 use crate::outbox::{OutboxSlot, Peer};
 use crate::parcel::decode_reply;
 use crate::slot::ReplySlot;
-use crate::timers::TimerKey;
+use crate::timers::{Due, TimerKey};
 
 /// The wait for the reply to one ask.
 ///
@@ -194,18 +194,14 @@ impl<R> LocalWait<R> {
         let Some(env) = meta.reference.env() else {
             return Poll::Ready(Err(AskError::EnvStopped));
         };
-        let expired = match self.timer {
-            Some(timer) => env.timers.expired(timer, cx.waker()),
-            None => {
-                self.timer = env.timers.start(meta.deadline(), cx.waker().clone());
-                false
-            }
-        };
-        if expired {
-            self.timer = None;
-            return Poll::Ready(Err(self.timed_out(meta)));
+        match env.timers.poll(&mut self.timer, meta.deadline(), cx.waker()) {
+            Due::Later => Poll::Pending,
+            Due::Now => Poll::Ready(Err(self.timed_out(meta))),
+            // Somebody may still hold the reply handle, but with the env everything that waits in it ends.
+            Due::Never => Poll::Ready(Err(AskError::Unanswered {
+                endpoint: meta.reference.name().to_owned(),
+            })),
         }
-        Poll::Pending
     }
 
     fn timed_out(&self, meta: &Meta) -> AskError {
@@ -228,20 +224,15 @@ impl OutboxWait {
         if let Poll::Ready(result) = self.slot.poll(cx) {
             return Poll::Ready(result);
         }
-        let expired = match self.timer {
-            Some(timer) => self.env.timers.expired(timer, cx.waker()),
-            None => {
-                self.timer = self.env.timers.start(meta.deadline(), cx.waker().clone());
-                false
+        match self.env.timers.poll(&mut self.timer, meta.deadline(), cx.waker()) {
+            Due::Later => Poll::Pending,
+            Due::Now => {
+                let waited = now().saturating_duration_since(meta.began);
+                let phases = vec![(AskPhase::Connecting, waited)];
+                Poll::Ready(Err(timeout(meta, Some(&self.peer), phases)))
             }
-        };
-        if expired {
-            self.timer = None;
-            let waited = now().saturating_duration_since(meta.began);
-            let phases = vec![(AskPhase::Connecting, waited)];
-            return Poll::Ready(Err(timeout(meta, Some(&self.peer), phases)));
+            Due::Never => Poll::Ready(Err(AskError::EnvStopped)),
         }
-        Poll::Pending
     }
 }
 

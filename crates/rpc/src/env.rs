@@ -744,6 +744,7 @@ impl EnvShared {
     }
 
     fn end_tasks(&self) {
+        self.timers.stop();
         for task in std::mem::take(&mut *lock(&self.tasks)) {
             task.abort();
         }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Instant;
 
-use spark_rpc_engine::{AskId, Outcome, PendingAsks};
+use spark_rpc_engine::{AskId, Outcome, PendingAsks, PendingError};
 use tokio::sync::Notify;
 
 use crate::mailbox::now;
@@ -27,6 +27,17 @@ pub(crate) struct TimerKey {
     id: AskId,
 }
 
+/// What a deadline has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// It has not passed.
+    Later,
+    /// It has passed.
+    Now,
+    /// The env has ended first.
+    Never,
+}
+
 impl Timers {
     pub(crate) fn new() -> Self {
         let epoch = now();
@@ -36,23 +47,47 @@ impl Timers {
         }
     }
 
-    /// Wakes `waker` once `deadline` has passed.
-    pub(crate) fn start(&self, deadline: Instant, waker: Waker) -> Option<TimerKey> {
-        let shard = my_shard();
-        let begun = self.shard(shard).begin(Some(deadline), Some(waker)).ok()?;
-        if begun.rearm {
-            self.changed.notify_one();
-        }
-        Some(TimerKey { shard, id: begun.id })
-    }
-
-    /// Whether the deadline has passed; else remembers the waker.
-    pub(crate) fn expired(&self, key: TimerKey, waker: &Waker) -> bool {
-        let outcome = self.shard(key.shard).poll(key.id, |known| match known {
+    /// Looks at a deadline, which the first look sets, and wakes `waker` when there is more to say.
+    pub(crate) fn poll(&self, key: &mut Option<TimerKey>, deadline: Instant, waker: &Waker) -> Due {
+        let Some(known) = *key else {
+            return self.start(key, deadline, waker);
+        };
+        let outcome = self.shard(known.shard).poll(known.id, |known| match known {
             Some(known) if known.will_wake(waker) => known,
             _ => waker.clone(),
         });
-        matches!(outcome, Some(Outcome::TimedOut))
+        let due = match outcome {
+            None => return Due::Later,
+            Some(Outcome::Failed(())) => Due::Never,
+            Some(Outcome::TimedOut | Outcome::Reply(())) => Due::Now,
+        };
+        *key = None;
+        due
+    }
+
+    fn start(&self, key: &mut Option<TimerKey>, deadline: Instant, waker: &Waker) -> Due {
+        let shard = my_shard();
+        match self.shard(shard).begin(Some(deadline), Some(waker.clone())) {
+            Ok(begun) => {
+                *key = Some(TimerKey { shard, id: begun.id });
+                if begun.rearm {
+                    self.changed.notify_one();
+                }
+                Due::Later
+            }
+            Err(PendingError::Closed(())) => Due::Never,
+            // As many wait as can be numbered; the next look tries again.
+            Err(PendingError::TooMany { .. }) => Due::Later,
+        }
+    }
+
+    /// Ends all deadlines, and those that are still to come: nobody will look at the clock any more.
+    pub(crate) fn stop(&self) {
+        let mut wakers = Vec::new();
+        for shard in 0..SHARDS {
+            self.shard(shard).fail_all(&(), &mut wakers);
+        }
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn cancel(&self, key: TimerKey) {
