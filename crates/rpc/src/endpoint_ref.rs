@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use spark_rpc_engine::Lane;
 use spark_rpc_transport::{
-    PendingRequest, SendError as TransportSendError, TransportClient, with_frame_buffer,
+    MAX_TIME, PendingRequest, SendError as TransportSendError, TransportClient, with_frame_buffer,
 };
 use spark_rpc_wire::{Address, Envelope, OpenFrame, RequestId};
 
@@ -251,7 +251,7 @@ impl RpcEndpointRef {
     ///
     /// As [`ask`](Self::ask).
     pub fn ask_within<M: Request>(&self, message: M, timeout: impl Into<RpcTimeout>) -> Ask<M::Reply> {
-        self.ask_timeout(message, Arc::new(timeout.into()))
+        self.ask_timeout(message, Arc::new(within_reach(timeout.into())))
     }
 
     /// Like [`ask_within`](Self::ask_within), with a handle that ends the wait from elsewhere.
@@ -286,7 +286,7 @@ impl RpcEndpointRef {
         let Some(env) = self.env() else {
             return Err(self.no_route_ask());
         };
-        let timeout = Arc::new(timeout.into());
+        let timeout = Arc::new(within_reach(timeout.into()));
         let attempts = env.conf.num_retries;
         let mut attempt = 1;
         loop {
@@ -763,6 +763,12 @@ impl RemoteRoute {
 
 fn lane<M: RpcMessage>() -> Lane {
     if M::CONTROL { Lane::Control } else { Lane::Normal }
+}
+
+/// Shortens a limit that no clock can reach.
+fn within_reach(mut timeout: RpcTimeout) -> RpcTimeout {
+    timeout.duration = timeout.duration.min(MAX_TIME);
+    timeout
 }
 
 /// Whether another attempt would fail in the same way.

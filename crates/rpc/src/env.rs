@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use spark_rpc_engine::{Bounds, Delivery};
 use spark_rpc_transport::{
-    ConnectError, TransportClient, TransportClientFactory, TransportContext, TransportCounters,
+    ConnectError, MAX_TIME, TransportClient, TransportClientFactory, TransportContext, TransportCounters,
     TransportServer,
 };
 use tokio::runtime::{Handle, Runtime};
@@ -410,7 +410,7 @@ impl RpcEnv {
     /// The env is stopped from the first poll on; if the future is dropped, what has not finished is ended when the last
     /// handle is dropped.
     pub async fn shutdown_within(&self, limit: Duration) -> ShutdownReport {
-        self.shared().shutdown(limit).await
+        self.shared().shutdown(limit.min(MAX_TIME)).await
     }
 
     /// What the env has done so far.

@@ -597,6 +597,16 @@ async fn a_control_message_passes_those_that_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_limit_of_nothing_and_one_beyond_all_clocks() {
+    let pair = Pair::new().await;
+    for reference in near_and_far(&pair, &Lab::default()).await {
+        timeout_of(reference.ask_within(Keep(1), Duration::ZERO).await);
+        let answer = reference.ask_within(Echo("at last".into()), Duration::MAX).await;
+        assert_eq!(answer.unwrap(), "at last");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_env_that_ends_fails_its_asks_instead_of_forgetting_them() {
     let pair = Pair::new().await;
     let lab = Lab::default();
