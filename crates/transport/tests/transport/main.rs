@@ -1,0 +1,6 @@
+//! Both ends of connections, over the in-memory network on virtual time, and some over real sockets.
+
+mod events;
+mod requests;
+mod streams;
+mod support;
