@@ -138,7 +138,8 @@ impl TransportClient {
         timeout: Option<Duration>,
     ) -> Result<PendingRequest, SendError> {
         let now = now();
-        let deadline = timeout.map(|timeout| now + timeout);
+        // A moment that the clock cannot name is never reached.
+        let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
         let id = self.shared.begin(lane, frame, Timing { now, deadline }, None)?;
         Ok(PendingRequest {
             client: self.clone(),

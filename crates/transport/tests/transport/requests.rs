@@ -1,6 +1,7 @@
 //! Requests, one-way messages and their answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use spark_rpc_transport::{ConnectionError, Lane, RequestError, SendError, TransportClient, TransportConf};
 use spark_rpc_wire::{OneWayMessage, OpenFrame, RequestId, RpcFailure, RpcRequest};
@@ -473,4 +474,14 @@ async fn a_hundred_tasks_share_a_connection_and_each_gets_its_own_answer() {
         soon(task).await.unwrap();
     }
     assert_eq!((client.outstanding(), server.connections()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_limit_beyond_every_clock_is_no_limit() {
+    let hosts = hosts();
+    let _server = hosts.serve(&Handlers::hello()).await;
+    let factory = hosts.factory();
+    let client = connect(&factory).await;
+    let answer = client.send_rpc(b"hello/Bob", Some(Duration::MAX)).await.unwrap();
+    assert_eq!(answer, "Hello, Bob!");
 }
