@@ -220,7 +220,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                "`replay` is not known here; there are `reply = Type`, `name = \"...\"`, `control` and `crate = path`",
+                "`replay` is not known here; \
+                 there are `reply = Type`, `name = \"...\"`, `control` and `crate = path`",
                 "`control` is given twice",
                 "`control` is given twice",
                 "a message's name is not empty: that is how replies are marked",

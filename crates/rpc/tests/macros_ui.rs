@@ -8,8 +8,8 @@ fn the_macros_report_mistakes_where_they_were_made() {
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }
 
-/// These texts are the compiler's and change with it, so they are looked at with the version that CI uses. What matters
-/// is that they point at the user's lines.
+/// These texts are the compiler's and change with it, so they are looked at with the version that CI uses. What
+/// matters is that they point at the user's lines.
 #[test]
 fn the_compiler_reports_mistakes_where_they_were_made() {
     let version = Command::new("rustc").arg("--version").output().unwrap().stdout;

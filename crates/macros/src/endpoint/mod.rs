@@ -6,6 +6,8 @@ mod generics;
 mod handler;
 mod options;
 mod signature;
+#[cfg(test)]
+mod tests;
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
