@@ -6,6 +6,8 @@ use clap::Parser;
 
 mod args;
 mod ask;
+mod bench;
+mod child;
 mod completions;
 mod exit;
 mod logging;
@@ -14,6 +16,7 @@ mod output;
 mod peer;
 mod ping;
 mod process;
+mod progress;
 mod runtime;
 mod send;
 mod serve;
@@ -24,7 +27,7 @@ use exit::{Exit, Failure};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    logging::start(cli.log);
+    logging::start(cli.log_level());
     match run(cli.command) {
         Ok(exit) => exit.into(),
         Err(failure) => {
@@ -40,6 +43,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Ping(args) => ping::run(&args),
         Command::Ask(args) => ask::run(&args),
         Command::Send(args) => send::run(&args),
+        Command::Bench(args) => bench::run(args),
         Command::Completions(args) => {
             completions::run(args.shell);
             Ok(Exit::Done)

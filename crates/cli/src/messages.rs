@@ -33,6 +33,19 @@ impl Request for Count {
     type Reply = Counted;
 }
 
+/// The same, but passing everything that waits: for readings while messages keep coming.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct CountNow;
+
+impl RpcMessage for CountNow {
+    const NAME: &'static str = "CountNow";
+    const CONTROL: bool = true;
+}
+
+impl Request for CountNow {
+    type Reply = Counted;
+}
+
 /// One-way messages so far, and the bytes of their contents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counted {

@@ -58,6 +58,15 @@ pub(crate) fn short(duration: std::time::Duration) -> String {
     format!("{value:.digits$} {unit}")
 }
 
+/// A number with a letter for thousands and millions.
+pub(crate) fn count(number: f64) -> String {
+    match number {
+        n if n >= 1e6 => format!("{:.2} M", n / 1e6),
+        n if n >= 1e4 => format!("{:.1} k", n / 1e3),
+        n => format!("{n:.0}"),
+    }
+}
+
 pub(crate) const GREEN: Style = AnsiColor::Green.on_default().bold();
 pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
@@ -75,5 +84,12 @@ mod tests {
         assert_eq!(short(Duration::from_micros(85)), "85.0 µs");
         assert_eq!(short(Duration::from_micros(312_400)), "312 ms");
         assert_eq!(short(Duration::from_secs(2)), "2.00 s");
+    }
+
+    #[test]
+    fn large_numbers_get_a_letter() {
+        assert_eq!(count(950.4), "950");
+        assert_eq!(count(62_400.0), "62.4 k");
+        assert_eq!(count(1_840_000.0), "1.84 M");
     }
 }

@@ -74,7 +74,27 @@ pub(crate) fn some_seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Reads a number of at least 1.
+pub(crate) fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("expected a whole number of at least 1".to_owned()),
+    }
+}
+
+/// Reads the size of a payload that fits into a frame.
+pub(crate) fn payload_size(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(bytes) if bytes <= LARGEST_PAYLOAD => Ok(bytes),
+        _ => Err(format!(
+            "expected a whole number of bytes, at most {LARGEST_PAYLOAD}"
+        )),
+    }
+}
+
 const BIND_EXPECTED: &str = "expected HOST or HOST:PORT, such as 127.0.0.1 or 127.0.0.1:7077";
+/// 64 MiB: what a write queue holds by default.
+const LARGEST_PAYLOAD: usize = 64 << 20;
 /// One day.
 const MOST_SECONDS: f64 = 86_400.0;
 

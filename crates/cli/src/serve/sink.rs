@@ -5,7 +5,7 @@ use spark_rpc::{
 };
 
 use super::events::Events;
-use crate::messages::{Count, Counted, Text, Usage};
+use crate::messages::{Count, CountNow, Counted, Text, Usage};
 use crate::process::ProcessUsage;
 
 /// Counts one-way messages and the bytes of their contents, without reading them. Asked, it answers with the counts.
@@ -42,6 +42,9 @@ impl Inbound for SinkInbound {
         if let Some((Count, reply)) = parcel.request()? {
             return Ok(Some(Self::Count(reply)));
         }
+        if let Some((CountNow, reply)) = parcel.request()? {
+            return Ok(Some(Self::Count(reply)));
+        }
         if let Some((Text { .. }, reply)) = parcel.request()? {
             return Ok(Some(Self::Text(reply)));
         }
@@ -61,7 +64,7 @@ impl Inbound for SinkInbound {
     }
 
     fn is_control(name: &str) -> bool {
-        name == Usage::NAME
+        name == CountNow::NAME || name == Usage::NAME
     }
 }
 

@@ -1,0 +1,50 @@
+//! `spark-rpc bench`: one kind of work, measured.
+
+use crate::args::{BenchArgs, Work};
+use crate::exit::{Exit, Failure};
+use crate::{output, process, runtime};
+
+mod asking;
+mod connections;
+mod endpoints;
+mod lab;
+mod meter;
+mod payload;
+mod plan;
+mod report;
+mod sending;
+mod server;
+mod start;
+
+pub(crate) use meter::{Measured, Meter};
+pub(crate) use payload::Payload;
+
+use plan::Plan;
+
+/// Runs the command.
+pub(crate) fn run(args: BenchArgs) -> Result<Exit, Failure> {
+    let json = args.json;
+    let plan = Plan::of(args)?;
+    if let Some(cpu) = plan.client_cpu {
+        // Before the runtime, whose threads inherit it.
+        process::pin_to(cpu, "--client-cpu")?;
+    }
+    let runtime = runtime::full()?;
+    let report = runtime.block_on(async {
+        match plan.work {
+            Work::LocalAsk => asking::local(&plan).await,
+            Work::LocalSend => sending::local(&plan).await,
+            Work::Ask => asking::remote(&plan).await,
+            Work::Send => sending::remote(&plan).await,
+            Work::Connections => connections::run(&plan).await,
+            Work::Endpoints => endpoints::run(&plan).await,
+            Work::Start => start::run(&plan).await,
+        }
+    })?;
+    if json {
+        output::line(report.to_json());
+    } else {
+        report.print();
+    }
+    Ok(Exit::Done)
+}

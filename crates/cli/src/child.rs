@@ -1,0 +1,63 @@
+//! Server processes of this command's own.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use spark_rpc::RpcAddress;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use crate::exit::Failure;
+
+/// A child process that runs this same program.
+///
+/// It is killed when this value is dropped; should this process die without dropping anything, the child notices that
+/// its standard input ends.
+#[derive(Debug)]
+pub(crate) struct OwnChild {
+    _child: Child,
+    _stdin: ChildStdin,
+    stdout: Lines<BufReader<ChildStdout>>,
+}
+
+impl OwnChild {
+    /// Starts this program with other arguments.
+    pub(crate) fn start<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Result<Self, Failure> {
+        let failed = |error| Failure::no(format_args!("cannot start a process: {error}"));
+        let program = std::env::current_exe().map_err(failed)?;
+        let mut command = Command::new(program);
+        command.args(arguments);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command.spawn().map_err(failed)?;
+        let stdin = child.stdin.take().expect("it is piped");
+        let stdout = child.stdout.take().expect("it is piped");
+        Ok(Self {
+            _child: child,
+            _stdin: stdin,
+            stdout: BufReader::new(stdout).lines(),
+        })
+    }
+
+    /// The next line of its standard output.
+    pub(crate) async fn line(&mut self, limit: Duration) -> Result<String, Failure> {
+        match tokio::time::timeout(limit, self.stdout.next_line()).await {
+            Ok(Ok(Some(line))) => Ok(line),
+            Ok(Ok(None)) => Err(Failure::no("a process of this command ended too early")),
+            Ok(Err(error)) => Err(Failure::no(format_args!("a process of this command: {error}"))),
+            Err(_) => Err(Failure::no(format_args!(
+                "a process of this command said nothing for {limit:?}"
+            ))),
+        }
+    }
+
+    /// The address that a server writes as its first line.
+    pub(crate) async fn address(&mut self) -> Result<RpcAddress, Failure> {
+        let line = self.line(START_LIMIT).await?;
+        RpcAddress::from_spark_url(&line).map_err(Failure::no)
+    }
+}
+
+const START_LIMIT: Duration = Duration::from_secs(10);

@@ -1,0 +1,174 @@
+//! `spark-rpc bench`.
+
+mod command;
+
+use command::{Server, run};
+use serde_json::Value;
+
+/// Runs a work with `--json` and checks what all works have in common.
+fn bench(args: &[&str]) -> Value {
+    let finished = run(&[&["bench", "--json"], args].concat());
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let report: Value = serde_json::from_str(&finished.stdout).expect("one JSON object");
+    assert_eq!(report["work"], args[0]);
+    for (name, sound) in [
+        ("in_flight", report["in_flight"].is_u64()),
+        ("size", report["size"].is_u64()),
+        ("seconds", report["seconds"].as_f64() > Some(0.0)),
+        (
+            "throughput_per_s",
+            report["throughput_per_s"].as_f64() > Some(0.0),
+        ),
+        (
+            "client",
+            report["client"]["cpu_s"].is_f64() && report["client"]["rss_kib"].is_u64(),
+        ),
+    ] {
+        assert!(sound, "{name}: {report}");
+    }
+    report
+}
+
+fn assert_latency(report: &Value) {
+    let latency = ["p50", "p99", "p999"].map(|name| report["latency_us"][name].as_f64().expect(name));
+    assert!(latency[0] > 0.0 && latency.is_sorted(), "{report}");
+}
+
+fn assert_server_used(report: &Value) {
+    assert!(
+        report["server"]["cpu_s"].is_f64() && report["server"]["rss_kib"].is_u64(),
+        "{report}"
+    );
+}
+
+#[test]
+fn local_works_have_no_server() {
+    for work in ["local-ask", "local-send"] {
+        let report = bench(&[work, "--seconds", "0.3"]);
+        assert!(report["server"]["cpu_s"].is_null(), "{report}");
+    }
+}
+
+#[test]
+fn asks_report_latency_and_both_processes() {
+    for work in ["ask", "local-ask"] {
+        let report = bench(&[work, "--seconds", "0.3", "--in-flight", "8", "--size", "100"]);
+        assert_eq!((&report["in_flight"], &report["size"]), (&8.into(), &100.into()));
+        assert_latency(&report);
+        assert_eq!(report["intervals_per_s"].as_array().unwrap().len(), 5);
+    }
+    assert_server_used(&bench(&["ask", "--seconds", "0.3"]));
+}
+
+#[test]
+fn sends_arrive_completely() {
+    for work in ["send", "local-send"] {
+        let report = bench(&[work, "--seconds", "0.3", "--in-flight", "2"]);
+        assert!(report["sent"].as_u64() > Some(0), "{report}");
+        assert_eq!(report["sent"], report["received"]);
+        assert!(
+            report["latency_us"]["p50"].is_null(),
+            "nobody knows when a one-way message is handled"
+        );
+    }
+}
+
+#[test]
+fn a_running_server_can_be_used() {
+    let server = Server::start(&["--quiet"]);
+    let report = bench(&["send", "--seconds", "0.3", "--connect", &server.address]);
+    assert_server_used(&report);
+    let counted = run(&["ask", &server.uri("sink"), "--text", "?"]);
+    assert!(
+        counted
+            .stdout
+            .starts_with(&format!("messages={} ", report["sent"])),
+        "{counted:?}"
+    );
+}
+
+#[test]
+fn connections_report_what_each_costs_both_sides() {
+    let report = bench(&["connections", "--count", "40"]);
+    assert_eq!(report["connections"], 40);
+    assert!(
+        report["client_kib_each"].is_f64() && report["server_kib_each"].is_f64(),
+        "{report}"
+    );
+    assert_latency(&report);
+    assert_server_used(&report);
+}
+
+#[test]
+fn endpoints_report_what_each_costs() {
+    let report = bench(&["endpoints", "--count", "500"]);
+    assert_eq!(report["endpoints"], 500);
+    assert!(
+        report["bytes_each"].is_f64() && report["setup_ns_each"].as_f64() > Some(0.0),
+        "{report}"
+    );
+}
+
+#[test]
+fn starts_report_envs_and_processes() {
+    let report = bench(&["start", "--count", "3"]);
+    assert_eq!(report["starts"], 3);
+    for name in ["envs_ms", "processes_ms", "server_process_ready_ms"] {
+        assert!(report[name].as_f64() > Some(0.0), "{name}: {report}");
+    }
+    assert_latency(&report);
+    assert_server_used(&report);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn both_sides_can_be_kept_on_a_cpu() {
+    let report = bench(&[
+        "ask",
+        "--seconds",
+        "0.3",
+        "--server-cpu",
+        "0",
+        "--client-cpu",
+        "0",
+    ]);
+    assert_server_used(&report);
+}
+
+#[test]
+fn the_summary_for_people_has_the_same_numbers() {
+    let finished = run(&["bench", "ask", "--seconds", "0.3"]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    for word in ["throughput", "p99", "client", "server", "MiB"] {
+        assert!(finished.stdout.contains(word), "{word}: {}", finished.stdout);
+    }
+    assert_eq!(finished.stderr, "", "no progress where there is no terminal");
+}
+
+#[test]
+fn arguments_that_do_not_go_together_are_named() {
+    let bad: [(&[&str], &str); 8] = [
+        (&["fly"], "<WORK>"),
+        (&["ask", "--in-flight", "0"], "--in-flight"),
+        (&["ask", "--seconds", "0"], "--seconds"),
+        (&["ask", "--count", "5"], "--count"),
+        (&["local-ask", "--connect", "127.0.0.1:1024"], "--connect"),
+        (&["local-send", "--server-cpu", "0"], "--server-cpu"),
+        (&["ask", "--client-cpu", "1000000"], "--client-cpu"),
+        (
+            &["ask", "--server-cpu", "0", "--connect", "127.0.0.1:1024"],
+            "--connect",
+        ),
+    ];
+    for (args, named) in bad {
+        let finished = run(&[&["bench"], args].concat());
+        assert_eq!(finished.code, Some(2), "{args:?}: {finished:?}");
+        assert!(finished.stderr.contains(named), "{args:?}: {finished:?}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_ends_with_3() {
+    let finished = run(&["bench", "ask", "--connect", &command::nobody()]);
+    assert_eq!(finished.code, Some(3), "{finished:?}");
+}
