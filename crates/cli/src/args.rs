@@ -18,7 +18,8 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// What the library logs on standard error: off, error, warn, info, debug or trace [default: warn for serve, else error]
+    /// What the library logs on standard error: off, error, warn, info, debug or trace [default: warn for serve, off for
+    /// demo, else error]
     #[arg(long, global = true, value_name = "LEVEL", env = "SPARK_RPC_LOG")]
     pub(crate) log: Option<LevelFilter>,
 }
@@ -28,6 +29,7 @@ impl Cli {
     pub(crate) fn log_level(&self) -> LevelFilter {
         self.log.unwrap_or(match self.command {
             Command::Serve(_) => LevelFilter::WARN,
+            Command::Demo(_) => LevelFilter::OFF,
             _ => LevelFilter::ERROR,
         })
     }
@@ -35,12 +37,44 @@ impl Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Demo(DemoArgs),
     Serve(ServeArgs),
     Ping(PingArgs),
     Ask(AskArgs),
     Send(SendArgs),
     Bench(BenchArgs),
     Completions(CompletionsArgs),
+    #[command(hide = true)]
+    DemoServer(DemoServerArgs),
+    #[command(hide = true)]
+    DemoClient(DemoClientArgs),
+}
+
+/// See everything at work, in seconds
+///
+/// Starts a server process and a client process over TCP on loopback and shows: connection events, sends, asks, a failing
+/// ask, a reference passed inside a message and called back, an endpoint being stopped, a server that dies and comes
+/// back, and a short measurement. Each step is checked.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spark-rpc demo
+
+Exit codes: 0 every step did what it should, 1 one did not, 2 bad usage")]
+pub(crate) struct DemoArgs {}
+
+/// The server process of `demo`
+#[derive(Debug, Args)]
+pub(crate) struct DemoServerArgs {
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+}
+
+/// The client process of `demo`
+#[derive(Debug, Args)]
+pub(crate) struct DemoClientArgs {
+    #[arg(long)]
+    pub(crate) server: RpcAddress,
 }
 
 /// Run a server with the endpoints `echo` and `sink`
@@ -273,6 +307,7 @@ pub(crate) struct ConfArgs {
 
 const AFTER_HELP: &str = "\
 Examples:
+  spark-rpc demo                                           see everything at work, in seconds
   spark-rpc serve --bind 127.0.0.1:7077                    run a server
   spark-rpc ping spark://echo@127.0.0.1:7077               does the endpoint exist?
   spark-rpc ask spark://echo@127.0.0.1:7077 --text hello   ask it something

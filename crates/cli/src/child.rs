@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use spark_rpc::RpcAddress;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::exit::Failure;
@@ -15,8 +15,8 @@ use crate::exit::Failure;
 /// its standard input ends.
 #[derive(Debug)]
 pub(crate) struct OwnChild {
-    _child: Child,
-    _stdin: ChildStdin,
+    child: Child,
+    stdin: ChildStdin,
     stdout: Lines<BufReader<ChildStdout>>,
 }
 
@@ -35,10 +35,15 @@ impl OwnChild {
         let stdin = child.stdin.take().expect("it is piped");
         let stdout = child.stdout.take().expect("it is piped");
         Ok(Self {
-            _child: child,
-            _stdin: stdin,
+            child,
+            stdin,
             stdout: BufReader::new(stdout).lines(),
         })
+    }
+
+    /// The process id; `None` once it has ended.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// The next line of its standard output.
@@ -57,6 +62,34 @@ impl OwnChild {
     pub(crate) async fn address(&mut self) -> Result<RpcAddress, Failure> {
         let line = self.line(START_LIMIT).await?;
         RpcAddress::from_spark_url(&line).map_err(Failure::no)
+    }
+
+    /// Writes a line to its standard input.
+    pub(crate) async fn write_line(&mut self, line: &str) -> Result<(), Failure> {
+        let written = self.stdin.write_all(format!("{line}\n").as_bytes()).await;
+        written.map_err(|error| Failure::no(format_args!("a process of this command has gone: {error}")))
+    }
+
+    /// Ends its standard input, and waits until it has ended in order.
+    pub(crate) async fn end(self, limit: Duration) -> Result<(), Failure> {
+        let Self { mut child, stdin, .. } = self;
+        drop(stdin);
+        match tokio::time::timeout(limit, child.wait()).await {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(Ok(status)) => Err(Failure::no(format_args!(
+                "a process of this command ended with {status}"
+            ))),
+            Ok(Err(error)) => Err(Failure::no(error)),
+            Err(_) => Err(Failure::no(format_args!(
+                "a process of this command did not end in {limit:?}"
+            ))),
+        }
+    }
+
+    /// Kills it (SIGKILL) and waits until it is gone.
+    pub(crate) async fn kill(&mut self) -> Result<(), Failure> {
+        let killed = self.child.kill().await;
+        killed.map_err(|error| Failure::no(format_args!("cannot kill a process: {error}")))
     }
 }
 

@@ -9,6 +9,7 @@ mod ask;
 mod bench;
 mod child;
 mod completions;
+mod demo;
 mod exit;
 mod logging;
 mod messages;
@@ -21,14 +22,17 @@ mod runtime;
 mod send;
 mod serve;
 mod settings;
+mod stdin;
 
 use args::{Cli, Command};
 use exit::{Exit, Failure};
+use tracing_subscriber::filter::LevelFilter;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    logging::start(cli.log_level());
-    match run(cli.command) {
+    let log = cli.log_level();
+    logging::start(log);
+    match run(cli.command, log) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             output::error(&failure.text);
@@ -37,8 +41,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<Exit, Failure> {
+fn run(command: Command, log: LevelFilter) -> Result<Exit, Failure> {
     match command {
+        Command::Demo(_) => demo::run(log),
+        Command::DemoServer(args) => demo::run_server(args.port),
+        Command::DemoClient(args) => demo::run_client(&args.server),
         Command::Serve(args) => serve::run(&args),
         Command::Ping(args) => ping::run(&args),
         Command::Ask(args) => ask::run(&args),

@@ -16,8 +16,10 @@ mod sending;
 mod server;
 mod start;
 
+pub(crate) use asking::ask_for;
 pub(crate) use meter::{Measured, Meter};
 pub(crate) use payload::Payload;
+pub(crate) use sending::send_for;
 
 use plan::Plan;
 

@@ -15,10 +15,10 @@ mod events;
 mod sink;
 
 pub(crate) use echo::Echo;
+pub(crate) use events::Events;
 pub(crate) use sink::Sink;
 
 use connection_log::ConnectionLog;
-use events::Events;
 
 /// Runs the command.
 pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
