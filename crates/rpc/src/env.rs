@@ -402,13 +402,12 @@ impl RpcEnv {
     /// queued and stop; writes what is queued for sockets and closes them. What has not finished within `limit` is ended
     /// as it is, and named in the report. Endpoints do not see the end of their own env's connections.
     ///
-    /// The first call counts; later ones wait for the same end. A handler that awaits this waits for itself until the
-    /// limit: it should spawn it instead.
+    /// The first call counts; later ones wait for the same end. A handler that awaits this waits for itself, and is cut
+    /// off at the limit: it should spawn it instead.
     ///
     /// # Cancel safety
     ///
-    /// The env is stopped from the first poll on; if the future is dropped, what has not finished is ended when the last
-    /// handle is dropped.
+    /// The env is stopped from the first poll on; if the future is dropped, the shutdown goes on without it.
     pub async fn shutdown_within(&self, limit: Duration) -> ShutdownReport {
         self.shared().shutdown(limit.min(MAX_TIME)).await
     }
@@ -669,12 +668,18 @@ impl EnvShared {
 
     async fn shutdown(self: &Arc<Self>, limit: Duration) -> ShutdownReport {
         let mut done = self.report.subscribe();
-        if self.stopped.swap(true, Ordering::AcqRel) {
-            return match done.wait_for(Option::is_some).await {
-                Ok(report) => report.clone().unwrap_or_default(),
-                Err(_) => ShutdownReport::default(),
-            };
+        if !self.stopped.swap(true, Ordering::AcqRel) {
+            // A task of its own: whoever began it may be cut off with its endpoint, or wait no longer.
+            let env = Arc::clone(self);
+            self.runtime.spawn(async move { env.run_shutdown(limit).await });
         }
+        match done.wait_for(Option::is_some).await {
+            Ok(report) => report.clone().unwrap_or_default(),
+            Err(_) => ShutdownReport::default(),
+        }
+    }
+
+    async fn run_shutdown(&self, limit: Duration) {
         let began = tokio::time::Instant::now();
         let until = began + limit;
         tracing::debug!(env = %self.name, limit_ms = limit.as_millis(), "shutting down");
@@ -720,8 +725,7 @@ impl EnvShared {
         } else {
             tracing::warn!(env = %self.name, ?report, "shut down, but not everything had finished");
         }
-        self.report.send_replace(Some(report.clone()));
-        report
+        self.report.send_replace(Some(report));
     }
 
     /// Ends everything at once.
