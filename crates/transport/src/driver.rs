@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker, ready};
@@ -17,6 +18,7 @@ use crate::buffers::with_read_buffer;
 use crate::client::TransportClient;
 use crate::connections::Connections;
 use crate::error::ConnectionError;
+use crate::guard::{guarded, report};
 use crate::handler::RpcHandler;
 use crate::intake::{Intake, IntakeEnd};
 use crate::link::{Closing, Shared, TransportCounters, now};
@@ -472,12 +474,17 @@ impl Driver {
             tracing::debug!(%peer, connection = shared.id, reason = %cause, "connection ended");
         }
         if began {
+            let handler = &mut *self.handler;
             if !cause.is_orderly() {
-                self.handler.exception_caught(&client, &cause);
+                guarded(peer, "exception_caught", || {
+                    handler.exception_caught(&client, &cause);
+                });
             }
-            self.handler.stream_manager().connection_terminated(&client);
-            self.handler.channel_inactive(&client);
-            self.handler.batch_ended();
+            guarded(peer, "connection_terminated", || {
+                handler.stream_manager().connection_terminated(&client);
+            });
+            guarded(peer, "channel_inactive", || handler.channel_inactive(&client));
+            guarded(peer, "batch_ended", || handler.batch_ended());
         }
         if let Some(owner) = self.owner.upgrade() {
             owner.ended(shared.id);
@@ -490,7 +497,13 @@ impl Future for Driver {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let cause = ready!(self.turn(cx));
+        // Left to unwind through the task, a panic would end the process at the handler's next one, in `Drop`.
+        let turn = catch_unwind(AssertUnwindSafe(|| self.turn(cx)));
+        let cause = ready!(turn.unwrap_or_else(|panic| {
+            let peer = self.shared().peer.clone();
+            report(&peer, "driver", &*panic);
+            Poll::Ready(ConnectionError::HandlerPanicked { peer })
+        }));
         self.end(cause);
         Poll::Ready(())
     }

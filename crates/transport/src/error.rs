@@ -95,6 +95,12 @@ pub enum ConnectionError {
         /// The setting that bounds it.
         setting: String,
     },
+    /// This side's handler panicked outside of a message, so what it knows of the connection cannot be trusted.
+    #[error("Connection to {peer} closed: its handler on this side panicked")]
+    HandlerPanicked {
+        /// The other end.
+        peer: SocketName,
+    },
     /// The task that drives the connection was ended together with its env or server.
     #[error("Connection to {peer} aborted")]
     Aborted {
@@ -117,6 +123,7 @@ impl ConnectionError {
             | ConnectionError::Quiet { peer, .. }
             | ConnectionError::Idle { peer, .. }
             | ConnectionError::PeerNotReading { peer, .. }
+            | ConnectionError::HandlerPanicked { peer }
             | ConnectionError::Aborted { peer } => peer,
         }
     }

@@ -15,6 +15,9 @@ use crate::responder::Responder;
 /// Every connection has a handler of its own, made by a [`HandlerFactory`], so it may keep what it knows of the peer in
 /// plain fields. Its methods run on the connection's own task: they must not block, and they hand work on. Bodies are
 /// borrowed from the read buffer; what is to be kept is copied or decoded.
+///
+/// A panic in [`receive`](Self::receive) or [`receive_one_way`](Self::receive_one_way) costs that message: its responder
+/// fails the request and the next message follows. A panic anywhere else closes the connection.
 pub trait RpcHandler: Send + 'static {
     /// Takes a request. The answer goes through `responder`, now or later, from anywhere.
     fn receive(&mut self, client: &TransportClient, request: Body<'_>, responder: Responder) -> Flow;

@@ -13,6 +13,7 @@ use spark_rpc_wire::{
 
 use crate::client::TransportClient;
 use crate::error::ConnectionError;
+use crate::guard::guarded;
 use crate::handler::{Flow, ManagedBuffer, RpcHandler};
 use crate::link::{Reply, Shared, TransportCounters};
 use crate::responder::Responder;
@@ -95,12 +96,17 @@ impl Intake {
                 }
             };
             let flow = match message {
-                Message::RpcRequest(request) => handler.receive(
-                    client,
-                    request.body,
-                    Responder::new(client.clone(), request.request_id),
-                ),
-                Message::OneWayMessage(message) => handler.receive_one_way(client, message.body),
+                Message::RpcRequest(request) => {
+                    let responder = Responder::new(client.clone(), request.request_id);
+                    guarded(client.peer(), "receive", || {
+                        handler.receive(client, request.body, responder)
+                    })
+                    .unwrap_or(Flow::Continue)
+                }
+                Message::OneWayMessage(message) => guarded(client.peer(), "receive_one_way", || {
+                    handler.receive_one_way(client, message.body)
+                })
+                .unwrap_or(Flow::Continue),
                 Message::RpcResponse(response) => {
                     gather(
                         &mut self.replies,

@@ -16,6 +16,7 @@ mod context;
 mod driver;
 mod error;
 mod factory;
+mod guard;
 mod handler;
 mod intake;
 mod link;

@@ -114,7 +114,12 @@ impl Drop for Responder {
                 lane: self.lane,
                 answered: true,
             };
-            again.failure("the request was dropped without an answer");
+            // What the panic said is for this side's log.
+            again.failure(if std::thread::panicking() {
+                "the handler panicked before it answered"
+            } else {
+                "the request was dropped without an answer"
+            });
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use crate::bootstrap::ServerBootstrap;
 use crate::connections::Connections;
 use crate::context::ContextParts;
+use crate::guard::guarded;
 use crate::link::TransportCounters;
 
 /// Listens on one port (Spark's `TransportServer`). Dropping it ends it and its connections at once.
@@ -145,11 +146,13 @@ impl Acceptor {
             return;
         }
         self.refusing = false;
-        self.connections.start(stream, None, |client| {
-            let handler = self.parts.handlers.handler(client);
-            self.bootstraps
-                .iter()
-                .fold(handler, |handler, bootstrap| bootstrap.wrap(client, handler))
+        guarded(&stream.peer(), "handler factory", || {
+            self.connections.start(stream, None, |client| {
+                let handler = self.parts.handlers.handler(client);
+                self.bootstraps
+                    .iter()
+                    .fold(handler, |handler, bootstrap| bootstrap.wrap(client, handler))
+            })
         });
     }
 }

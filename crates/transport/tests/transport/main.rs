@@ -1,6 +1,7 @@
 //! Both ends of connections, over the in-memory network on virtual time, and some over real sockets.
 
 mod events;
+mod panics;
 mod requests;
 mod streams;
 mod support;
