@@ -459,7 +459,12 @@ impl Driver {
         link.driver = None;
         let outstanding = link.pending.waiting();
         link.pending.fail_all(&cause, &mut wakers);
-        let unwritten = link.queue.clear();
+        // The load still counts what was being written, which the queue itself has handed out.
+        let unwritten = link.queue.load();
+        link.queue.clear();
+        if let Some((chunk, _)) = self.writing.take() {
+            link.queue.written(chunk.frames, chunk.bytes.len());
+        }
         wakers.append(&mut link.want_room);
         wakers.append(&mut link.want_end);
         drop(link);

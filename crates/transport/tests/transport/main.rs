@@ -1,7 +1,9 @@
 //! Both ends of connections, over the in-memory network on virtual time, and some over real sockets.
 
 mod events;
+mod log;
 mod panics;
 mod requests;
 mod streams;
 mod support;
+mod writing;
