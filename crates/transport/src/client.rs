@@ -14,7 +14,8 @@ use spark_rpc_wire::{OpenFrame, RequestId};
 
 use crate::buffers::with_frame_buffer;
 use crate::error::{ConnectionError, RequestError, SendError};
-use crate::link::{Closing, Reply, Shared, Timing, now};
+use crate::link::{Closing, Link, Reply, Shared, Timing, now};
+use crate::waiters::Waiters;
 
 /// A connection to a peer, on which both sides may send and ask (Spark's `TransportClient`).
 ///
@@ -149,21 +150,15 @@ impl TransportClient {
         })
     }
 
-    /// Waits until the write queue takes frames again, or the connection has ended.
+    /// Waits until the write queue has room, or the connection has ended. Room is what the largest frame fits into that
+    /// was refused for want of it.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
     pub async fn wait_for_room(&self) {
-        poll_fn(|cx| {
-            let mut link = self.shared.link();
-            if link.queue.has_room(0) || link.ended.is_some() {
-                return Poll::Ready(());
-            }
-            link.want_room.push(cx.waker().clone());
-            Poll::Pending
-        })
-        .await;
+        let done = |link: &Link| (link.has_room() || link.ended.is_some()).then_some(());
+        self.wait(|link| &mut link.want_room, done).await;
     }
 
     /// Notes that the connection is about to be used, so that it does not idle out in between.
@@ -189,12 +184,23 @@ impl TransportClient {
     ///
     /// Dropping the future changes nothing.
     pub async fn closed(&self) -> Arc<ConnectionError> {
+        self.wait(|link| &mut link.want_end, |link| link.ended.clone())
+            .await
+    }
+
+    /// Waits among those in `list` until `done` says so.
+    async fn wait<T>(&self, list: fn(&mut Link) -> &mut Waiters, done: impl Fn(&Link) -> Option<T>) -> T {
+        let mut place = Place {
+            shared: &self.shared,
+            list,
+            place: None,
+        };
         poll_fn(|cx| {
             let mut link = self.shared.link();
-            if let Some(cause) = &link.ended {
-                return Poll::Ready(Arc::clone(cause));
+            if let Some(done) = done(&link) {
+                return Poll::Ready(done);
             }
-            link.want_end.push(cx.waker().clone());
+            list(&mut link).enter(&mut place.place, cx.waker());
             Poll::Pending
         })
         .await
@@ -221,6 +227,21 @@ impl fmt::Debug for TransportClient {
             .field("id", &self.shared.id)
             .field("peer", &format_args!("{}", self.shared.peer))
             .finish_non_exhaustive()
+    }
+}
+
+/// One task's place in a list of those who wait; given up when the task no longer does.
+struct Place<'a> {
+    shared: &'a Shared,
+    list: fn(&mut Link) -> &mut Waiters,
+    place: Option<u64>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            (self.list)(&mut self.shared.link()).leave(place);
+        }
     }
 }
 
@@ -269,5 +290,29 @@ impl Drop for PendingRequest {
         if !self.finished {
             self.client.shared.cancel(self.id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_the_end_again_and_again_costs_no_memory() {
+        let name = SocketName::new("nobody", 1);
+        let shared = Shared::new(
+            1,
+            name.clone(),
+            name,
+            Arc::default(),
+            Arc::default(),
+            Arc::default(),
+        );
+        let client = TransportClient::new(Arc::new(shared));
+        for _ in 0..10 {
+            let given_up = tokio::time::timeout(Duration::from_millis(1), client.closed()).await;
+            assert!(given_up.is_err());
+        }
+        assert!(client.shared.link().want_end.is_empty());
     }
 }

@@ -282,9 +282,7 @@ impl Driver {
         let mut link = shared.link();
         link.queue.written(chunk.frames, chunk.bytes.len());
         link.idle.traffic(now);
-        if !link.want_room.is_empty() && link.queue.has_room(0) {
-            self.wakers.append(&mut link.want_room);
-        }
+        link.room_made(&mut self.wakers);
         drop(link);
         shared.pool.give_back(chunk.bytes);
     }
@@ -465,8 +463,8 @@ impl Driver {
         if let Some((chunk, _)) = self.writing.take() {
             link.queue.written(chunk.frames, chunk.bytes.len());
         }
-        wakers.append(&mut link.want_room);
-        wakers.append(&mut link.want_end);
+        link.want_room.take_all(&mut wakers);
+        link.want_end.take_all(&mut wakers);
         drop(link);
 
         TransportCounters::add(&shared.counters.connections_closed, 1);

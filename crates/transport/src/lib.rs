@@ -22,6 +22,7 @@ mod intake;
 mod link;
 mod responder;
 mod server;
+mod waiters;
 
 pub use bootstrap::{ClientBootstrap, ServerBootstrap};
 pub use buffers::with_frame_buffer;

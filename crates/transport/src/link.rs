@@ -13,6 +13,7 @@ use spark_rpc_wire::{OpenFrame, RequestId};
 use crate::TransportConf;
 use crate::buffers::BufferPool;
 use crate::error::{ConnectionError, SendError};
+use crate::waiters::Waiters;
 
 /// One connection, as its users and its driver see it.
 #[derive(Debug)]
@@ -42,9 +43,12 @@ pub(crate) struct Link {
     pub(crate) closing: Option<Closing>,
     pub(crate) ended: Option<Arc<ConnectionError>>,
     /// Who waits for room in the queue.
-    pub(crate) want_room: Vec<Waker>,
+    pub(crate) want_room: Waiters,
+    /// The largest frame that was refused since there was room last. Room that it does not fit into is none: whoever
+    /// waited for it would be sent back at once, and come again.
+    refused: usize,
     /// Who waits for the end.
-    pub(crate) want_end: Vec<Waker>,
+    pub(crate) want_end: Waiters,
 }
 
 /// How a connection is to be closed.
@@ -156,8 +160,9 @@ impl Shared {
             timer_stale: conf.close_idle_connections,
             closing: None,
             ended: None,
-            want_room: Vec::new(),
-            want_end: Vec::new(),
+            want_room: Waiters::default(),
+            refused: 0,
+            want_end: Waiters::default(),
         };
         Self {
             id,
@@ -272,19 +277,34 @@ impl Link {
     }
 
     fn enqueue(&mut self, lane: Lane, frame: &mut Vec<u8>, pool: &BufferPool) -> Result<(), SendError> {
-        if frame.len() >= OWN_CHUNK {
-            match self.queue.push_owned(lane, std::mem::take(frame)) {
-                Ok(_) => Ok(()),
-                Err((back, full)) => {
-                    *frame = back;
-                    Err(SendError::Full(full))
-                }
-            }
+        let pushed = if frame.len() >= OWN_CHUNK {
+            let pushed = self.queue.push_owned(lane, std::mem::take(frame));
+            pushed.map_err(|(back, full)| {
+                *frame = back;
+                full
+            })
         } else {
-            self.queue
-                .push(lane, frame, || pool.lend())
-                .map(|_| ())
-                .map_err(SendError::Full)
+            self.queue.push(lane, frame, || pool.lend())
+        };
+        match pushed {
+            Ok(_) => Ok(()),
+            Err(full) => {
+                self.refused = self.refused.max(frame.len());
+                Err(SendError::Full(full))
+            }
+        }
+    }
+
+    /// Whether the queue takes a frame as large as those that it has refused.
+    pub(crate) fn has_room(&self) -> bool {
+        self.queue.has_room(self.refused)
+    }
+
+    /// Takes out whom to wake after something has been written.
+    pub(crate) fn room_made(&mut self, wakers: &mut Vec<Waker>) {
+        if (self.refused > 0 || !self.want_room.is_empty()) && self.has_room() {
+            self.refused = 0;
+            self.want_room.take_all(wakers);
         }
     }
 

@@ -1,11 +1,17 @@
 //! The write queue: what waits for a peer that does not read.
 
+use bytes::Bytes;
 use spark_rpc_net::Listener;
 use spark_rpc_testkit::{MemoryNetwork, MemorySettings, ScriptedPeer};
-use spark_rpc_transport::{TransportClient, TransportClientFactory, TransportConf};
+use spark_rpc_transport::{
+    Flow, Lane, RequestError, SendError, TransportClient, TransportClientFactory, TransportConf,
+    TransportServer,
+};
+use spark_rpc_wire::{Message, OpenFrame, RequestId, RpcRequest};
+use tokio::time::Instant;
 
 use crate::log::Log;
-use crate::support::{Hosts, connect_scripted, settle, soon};
+use crate::support::{Handlers, Hosts, Seen, connect_scripted, secs, settle, soon};
 
 /// A client whose peer takes `window` bytes and then no more until the test reads them.
 struct Narrow {
@@ -14,17 +20,21 @@ struct Narrow {
     _rest: (Box<dyn Listener>, TransportClientFactory),
 }
 
-async fn narrow(conf: TransportConf) -> Narrow {
+fn narrow_hosts() -> Hosts {
     let settings = MemorySettings {
         send_buffer: WINDOW,
         ..MemorySettings::default()
     };
     let net = MemoryNetwork::with_settings(1, settings);
-    let hosts = Hosts {
+    Hosts {
         client: net.host("client"),
         server: net.host("server"),
         net,
-    };
+    }
+}
+
+async fn narrow(conf: TransportConf) -> Narrow {
+    let hosts = narrow_hosts();
     let mut listener = hosts.listen().await;
     let factory = hosts.factory_with(conf);
     let (client, peer) = connect_scripted(&factory, &mut *listener).await;
@@ -36,6 +46,22 @@ async fn narrow(conf: TransportConf) -> Narrow {
 }
 
 const WINDOW: usize = 64;
+
+/// Bytes of a one-way message's frame beside its body.
+const HEAD: usize = 13;
+
+/// Refuses frames beyond 1000 bytes, or three.
+fn small_queue() -> TransportConf {
+    TransportConf {
+        write_queue_max_bytes: 1000,
+        write_queue_max_frames: 3,
+        ..TransportConf::default()
+    }
+}
+
+fn is_full(sent: &Result<(), SendError>) -> bool {
+    matches!(sent, Err(SendError::Full(_)))
+}
 
 #[tokio::test(start_paused = true)]
 async fn the_log_counts_everything_that_a_lost_connection_did_not_write() {
@@ -51,4 +77,259 @@ async fn the_log_counts_everything_that_a_lost_connection_did_not_write() {
     soon(client.closed()).await;
     assert_eq!(log.with("unwritten=3").len(), 1, "{:?}", log.with("connection"));
     assert_eq!(client.queued_bytes(), 0, "nothing waits any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn room_is_what_the_refused_frame_fits_into() {
+    let Narrow {
+        client,
+        mut peer,
+        _rest,
+    } = narrow(small_queue()).await;
+    client.send(&[1; 900]).unwrap();
+    settle().await;
+    assert!(is_full(&client.send(&[2; 200])));
+    // There is room for a smaller one, but whoever waits wants this one.
+    let waiting = tokio::time::timeout(secs(1), client.wait_for_room());
+    assert!(
+        waiting.await.is_err(),
+        "this frame would have been refused again at once"
+    );
+
+    let room = tokio::spawn({
+        let client = client.clone();
+        async move {
+            client.wait_for_room().await;
+            client.send(&[2; 200])
+        }
+    });
+    peer.expect_frame().await;
+    soon(room).await.unwrap().unwrap();
+    peer.expect_frame().await;
+    assert_eq!(client.queued_bytes(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_queue_refuses_what_exceeds_its_bytes_and_keeps_what_it_has() {
+    let Narrow {
+        client,
+        mut peer,
+        _rest,
+    } = narrow(small_queue()).await;
+    // One frame is let in however long it is, if nothing else waits.
+    client.send(&[1; 5000]).unwrap();
+    settle().await;
+    assert_eq!(client.queued_bytes(), 5000 + HEAD);
+    let mut refused = one_way(&[2; 1]);
+    let before = refused.clone();
+    let error = client.send_frame(Lane::Normal, &mut refused).unwrap_err();
+    assert_eq!(error.to_string(), "write queue full: 5013 bytes of at most 1000");
+    assert_eq!(refused, before, "it is given back as it was");
+
+    peer.expect_frame().await;
+    client.send_frame(Lane::Normal, &mut refused).unwrap();
+    peer.expect_frame().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_frame_that_is_refused_is_given_back_too() {
+    let Narrow {
+        client,
+        peer: _peer,
+        _rest,
+    } = narrow(small_queue()).await;
+    client.send(&[1; 900]).unwrap();
+    let mut refused = one_way(&[2; 100_000]);
+    let before = refused.clone();
+    assert!(is_full(&client.send_frame(Lane::Normal, &mut refused)));
+    assert!(refused == before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_queue_refuses_one_frame_more_than_its_count() {
+    let Narrow {
+        client,
+        mut peer,
+        _rest,
+    } = narrow(small_queue()).await;
+    for n in 0..3 {
+        client.send(&[n; 100]).unwrap();
+    }
+    let error = client.send(b"").unwrap_err();
+    assert_eq!(error.to_string(), "write queue full: 3 items of at most 3");
+
+    let asked = client.send_rpc(b"", None).await.unwrap_err();
+    assert!(
+        matches!(asked, RequestError::NotSent(SendError::Full(_))),
+        "{asked}"
+    );
+    assert_eq!(
+        client.outstanding(),
+        0,
+        "a request that was not sent waits for nothing"
+    );
+    for n in 0..3 {
+        assert_eq!(expect_one_way(&mut peer).await, [n; 100][..]);
+    }
+    peer.expect_silence(secs(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_room_hears_of_the_connections_end() {
+    let Narrow { client, peer, _rest } = narrow(small_queue()).await;
+    client.send(&[1; 5000]).unwrap();
+    assert!(is_full(&client.send(b"more")));
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { client.wait_for_room().await }
+    });
+    settle().await;
+    assert!(!waiting.is_finished());
+    peer.reset();
+    soon(waiting).await.unwrap();
+    assert!(matches!(client.send(b"more"), Err(SendError::Closed(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn control_frames_pass_those_that_wait_and_are_taken_when_the_queue_is_full() {
+    let Narrow {
+        client,
+        mut peer,
+        _rest,
+    } = narrow(small_queue()).await;
+    client.send(&[0; 200]).unwrap();
+    settle().await;
+    client.send(b"bulk one").unwrap();
+    client.send(b"bulk two").unwrap();
+    assert!(is_full(&client.send(b"bulk three")));
+    for urgent in [&b"urgent one"[..], b"urgent two"] {
+        client.send_frame(Lane::Control, &mut one_way(urgent)).unwrap();
+    }
+    let mut arrived = Vec::new();
+    for _ in 0..5 {
+        arrived.push(expect_one_way(&mut peer).await);
+    }
+    // The first had begun to leave; a frame is never interrupted.
+    let expected = [
+        &[0; 200][..],
+        b"urgent one",
+        b"urgent two",
+        b"bulk one",
+        b"bulk two",
+    ];
+    assert_eq!(arrived, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_urgent_answer_passes_those_that_wait() {
+    let (handlers, kept) = Handlers::keeping();
+    let mut served = narrow_server(TransportConf::default(), &handlers).await;
+    let peer = &mut served.peer;
+    for id in 0..4 {
+        peer.send(request(id)).await;
+    }
+    handlers.record.until(|seen| seen.len() == 5).await;
+    kept.take_first().success(&[0; 200]);
+    settle().await;
+    kept.take_first().success(b"one");
+    kept.take_first().success(b"two");
+    kept.take_first().urgent().success(b"urgent");
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        let Message::RpcResponse(answer) = peer.expect_frame().await else {
+            panic!("an answer");
+        };
+        ids.push(answer.request_id.0);
+    }
+    assert_eq!(ids, [0, 3, 1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_answers_exceed_the_bounds_no_further_requests_are_read() {
+    let handlers = Handlers::new(|_, _, responder| {
+        responder.unwrap().success(&[7; 600]);
+        Flow::Continue
+    });
+    let mut served = narrow_server(small_queue(), &handlers).await;
+    let peer = &mut served.peer;
+    let requests = || handlers.record.count(|seen| matches!(seen, Seen::Request(_)));
+    for id in 0..2 {
+        peer.send(request(id)).await;
+    }
+    settle().await;
+    assert_eq!(
+        requests(),
+        2,
+        "two answers of 621 bytes wait now, and answers are never refused"
+    );
+    peer.send(request(2)).await;
+    settle().await;
+    assert_eq!(requests(), 2);
+    for id in 0..3 {
+        let Message::RpcResponse(answer) = peer.expect_frame().await else {
+            panic!("an answer");
+        };
+        assert_eq!((answer.request_id.0, answer.body.len()), (id, 600));
+    }
+    assert_eq!(requests(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_nothing_is_given_up_after_the_connections_time() {
+    let Narrow {
+        client,
+        peer: _peer,
+        _rest,
+    } = narrow(TransportConf {
+        connection_timeout: Some(secs(10)),
+        ..TransportConf::default()
+    })
+    .await;
+    let before = Instant::now();
+    client.send(&[1; 5000]).unwrap();
+    let cause = soon(client.closed()).await;
+    assert_eq!(
+        cause.to_string(),
+        "Connection to server:7077 closed: the peer has read nothing for 10000 ms; this limit is set by \
+         spark.rpc.io.connectionTimeout"
+    );
+    let took = before.elapsed();
+    assert!(took >= secs(10) && took < secs(11), "{took:?}");
+}
+
+fn one_way(body: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let open = OpenFrame::one_way(&mut frame);
+    frame.extend_from_slice(body);
+    open.finish(&mut frame).unwrap();
+    frame
+}
+
+async fn expect_one_way(peer: &mut ScriptedPeer) -> Bytes {
+    match peer.expect_frame().await {
+        Message::OneWayMessage(message) => message.body,
+        other => panic!("expected a one-way message, but got {other:?}"),
+    }
+}
+
+fn request(id: i64) -> RpcRequest<Bytes> {
+    RpcRequest {
+        request_id: RequestId(id),
+        body: "x".into(),
+    }
+}
+
+/// A server whose client takes [`WINDOW`] bytes and then no more until the test reads them.
+struct NarrowServer {
+    peer: ScriptedPeer,
+    _server: TransportServer,
+}
+
+async fn narrow_server(conf: TransportConf, handlers: &Handlers) -> NarrowServer {
+    let hosts = narrow_hosts();
+    let server = hosts.serve_with(conf, handlers).await;
+    NarrowServer {
+        peer: hosts.raw_client().await,
+        _server: server,
+    }
 }
