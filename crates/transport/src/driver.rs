@@ -255,6 +255,8 @@ impl Driver {
                 *written += n;
                 TransportCounters::add(&self.client.shared().counters.bytes_written, n as u64);
                 if *written < chunk.bytes.len() {
+                    // A long frame on a slow link is no silence.
+                    self.client.shared().link().idle.traffic(now);
                     continue;
                 }
             }

@@ -4,6 +4,7 @@ mod events;
 mod log;
 mod panics;
 mod requests;
+mod silence;
 mod streams;
 mod support;
 mod writing;
