@@ -1,4 +1,4 @@
-//! Handshakes and ciphers as values: Spark's auth engine and SASL DIGEST-MD5, without IO.
+//! Handshakes and ciphers as values: Spark's auth engine, SASL DIGEST-MD5 and TLS, without IO.
 //!
 //! Nothing here knows sockets, clocks or tasks. A handshake takes the peer's bytes and returns the bytes to send; what
 //! it leaves behind when it succeeds is an [`Encryptor`] for what goes out and a [`Decryptor`] for what comes in.
@@ -9,6 +9,7 @@
 //! | --- | --- | --- |
 //! | [`engine`] | Spark's own key exchange: X25519 under a shared secret | between ours and modern Spark |
 //! | [`sasl`] | DIGEST-MD5 as the JDK speaks it | only for JVM peers that know nothing else |
+//! | [`tls`] | TLS 1.3, as a value too | everywhere else, and with Spark 4 |
 //!
 //! This is the only crate of the workspace that names a cryptographic library. Spark's protocols are put together from
 //! the RustCrypto crates; no primitive is written here.
@@ -46,6 +47,7 @@ pub mod sasl;
 mod secret;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 
 pub use cipher::{CipherError, Decryptor, Encryptor};
 pub use entropy::NoRandomness;
