@@ -77,6 +77,14 @@ impl ClassDesc {
         }
     }
 
+    /// Tells whether the fields' values stand in the stream; the class's `writeObject` may leave them out.
+    ///
+    /// A stream does not say so, and a JVM knows it only because it has the class. So the few classes that do it are
+    /// known here by name and id.
+    pub fn writes_fields(&self) -> bool {
+        self.flags().is_serializable() && !SILENT.contains(&(self.name(), self.uid()))
+    }
+
     /// Returns the class's own fields.
     pub fn fields(&self) -> &[Field] {
         match &self.kind {
@@ -85,6 +93,9 @@ impl ClassDesc {
         }
     }
 }
+
+/// Classes that have fields and do not write them. Those of Spark 3, with Scala 2.12.
+const SILENT: [(&str, i64); 1] = [("scala.collection.mutable.ListBuffer", 3419063961353022662)];
 
 const PROXY: &str = "java.lang.reflect.Proxy";
 

@@ -189,6 +189,31 @@ impl Graph {
         classes
     }
 
+    /// Returns about how many bytes of memory the objects take.
+    pub(crate) fn weight(&self) -> usize {
+        let items = |items: &[Item]| size_of_val(items);
+        let objects = self.objects.iter().map(|object| match object {
+            Object::Instance(instance) => {
+                let parts = instance.parts.iter();
+                parts
+                    .map(|part| {
+                        size_of::<Part>() + part.fields.len() * size_of::<Value>() + items(&part.annotation)
+                    })
+                    .sum()
+            }
+            Object::String(string) => string.encoded_len(),
+            // Bytes are shared, not copied.
+            Object::Array(array) if array.elements.kind() == FieldKind::Byte => 0,
+            Object::Array(array) => array.elements.len() * size_of::<Value>(),
+            Object::Enum { .. } | Object::Class(_) => 0,
+        });
+        let classes = self
+            .classes
+            .iter()
+            .map(|class| size_of::<ClassDesc>() + size_of_val(class.fields()) + items(&class.annotation));
+        objects.sum::<usize>() + classes.sum::<usize>() + self.objects.len() * size_of::<Object>()
+    }
+
     /// Copies an object and all that it leads to from another graph.
     ///
     /// # Panics

@@ -100,7 +100,8 @@ pub struct Instance {
 pub struct Part {
     /// The class.
     pub class: ClassId,
-    /// A value for each of the class's fields, in the descriptor's order.
+    /// A value for each of the class's fields, in the descriptor's order; empty if the class
+    /// [does not write them](crate::ClassDesc::writes_fields).
     pub fields: Vec<Value>,
     /// What the class's `writeObject` or `writeExternal` wrote beside the fields; empty for a class without it.
     pub annotation: Vec<Item>,

@@ -199,13 +199,13 @@ impl<'a> Reader<'a> {
 
     fn read_part(&mut self, class: ClassId) -> Result<Part, ReadError> {
         let desc = &self.graph[class];
-        let (flags, count) = (desc.flags(), desc.fields().len());
+        let (flags, count, writes_fields) = (desc.flags(), desc.fields().len(), desc.writes_fields());
         if !flags.is_delimited() {
             let class = desc.name().to_owned();
             return Err(ReadError::Unbounded { at: self.at, class });
         }
         let mut fields = Vec::new();
-        if flags.is_serializable() {
+        if writes_fields {
             // Each field takes a byte at least, so its memory is paid for.
             self.need(count)?;
             self.charge(count * mem::size_of::<Value>())?;

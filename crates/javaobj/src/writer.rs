@@ -224,7 +224,7 @@ impl<'a> Writer<'a> {
         if flags.is_serializable() == flags.is_externalizable() || !flags.is_delimited() {
             return Err(self.wrong_class(part.class, "an object"));
         }
-        if flags.is_serializable() {
+        if desc.writes_fields() {
             let kinds = desc.fields().iter().map(|field| field.kind);
             if part.fields.len() != kinds.len()
                 || !part

@@ -5,11 +5,13 @@
 
 use bytes::Bytes;
 
-pub(crate) const FILES: [(&str, &str); 5] = [
+pub(crate) const FILES: [(&str, &str); 7] = [
     ("samples-3.5.9", include_str!("../data/samples-3.5.9.txt")),
     ("samples-4.1.4", include_str!("../data/samples-4.1.4.txt")),
     ("recorded-3.5.9", include_str!("../data/recorded-3.5.9.txt")),
     ("recorded-4.1.4", include_str!("../data/recorded-4.1.4.txt")),
+    ("scala-2.12", include_str!("../data/scala-2.12.txt")),
+    ("scala-2.13", include_str!("../data/scala-2.13.txt")),
     ("jdk-17", include_str!("../data/jdk-17.txt")),
 ];
 

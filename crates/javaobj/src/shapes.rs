@@ -1,0 +1,17 @@
+//! Java's and Scala's own types, and the Rust types that stand for them.
+
+mod any;
+mod collections;
+mod duration;
+mod maps;
+mod option;
+mod plain;
+mod sequence;
+mod text;
+mod tuples;
+
+pub use any::Any;
+pub use collections::{JavaArray, JavaList, ScalaVector};
+pub use duration::{FiniteDuration, NegativeDuration, TimeUnit};
+pub use option::Nullable;
+pub use text::JavaEnum;
