@@ -24,12 +24,23 @@ pub trait RpcMessage: Serialize + DeserializeOwned + Send + 'static {
 }
 
 /// A message that is answered.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no reply",
+    label = "a message without a reply type can only be sent",
+    note = "give the message one: `#[derive(RpcMessage)] #[rpc(reply = Type)]`"
+)]
 pub trait Request: RpcMessage {
     /// What answers it.
     type Reply: ReplyValue;
 }
 
 /// A message that is not answered.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a one-way message",
+    label = "a message with a reply type can only be asked",
+    note = "one-way messages derive `RpcMessage` without a reply; the handler of one with a reply returns it, takes a \
+            `Reply`, or is marked `#[rpc(reply = Type)]`"
+)]
 pub trait OneWay: RpcMessage {}
 
 /// A type that can be a reply: everything that serde can write and read back.
