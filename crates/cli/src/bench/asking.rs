@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use spark_rpc::RpcEndpointRef;
 use tokio::task::JoinSet;
 
-use super::lab::Lab;
+use super::mirror::Mirror;
 use super::plan::Plan;
 use super::report::Report;
 use super::server::Server;
@@ -18,10 +18,10 @@ use crate::process::ProcessUsage;
 /// Asks an endpoint of an env in this process.
 pub(crate) async fn local(plan: &Plan) -> Result<Report, Failure> {
     let env = plan.env().client_mode().start().await.map_err(Failure::no)?;
-    let lab = env.setup_endpoint("lab", Lab::default()).map_err(Failure::no)?;
+    let mirror = env.setup_endpoint("mirror", Mirror).map_err(Failure::no)?;
     let payload = Payload::of_size(plan.size);
     let (warm_up, time) = (plan.warm_up(), plan.seconds);
-    let measured = ask_for(&lab, payload, plan.in_flight, warm_up, time, async || Ok(None)).await?;
+    let measured = ask_for(&mirror, payload, plan.in_flight, warm_up, time, async || Ok(None)).await?;
     Ok(Report::of_intervals(plan, &measured))
 }
 

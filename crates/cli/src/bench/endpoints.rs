@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use super::lab::Lab;
 use super::meter::{Measured, Spent, new_histogram};
 use super::plan::Plan;
 use super::report::Report;
+use super::tally::Tally;
 use crate::exit::Failure;
 use crate::messages::Count;
 use crate::peer;
@@ -20,7 +20,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report, Failure> {
     let before = ProcessUsage::of_this_process();
     let began = Instant::now();
     for number in 0..plan.count {
-        let endpoint = env.setup_endpoint(&format!("endpoint-{number}"), Lab::default());
+        let endpoint = env.setup_endpoint(&format!("endpoint-{number}"), Tally::default());
         endpoints.push(endpoint.map_err(Failure::no)?);
         progress.add(1);
     }

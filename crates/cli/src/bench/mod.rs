@@ -7,14 +7,15 @@ use crate::{output, process, runtime};
 mod asking;
 mod connections;
 mod endpoints;
-mod lab;
 mod meter;
+mod mirror;
 mod payload;
 mod plan;
 mod report;
 mod sending;
 mod server;
 mod start;
+mod tally;
 
 pub(crate) use asking::ask_for;
 pub(crate) use meter::{Measured, Meter};

@@ -7,10 +7,10 @@ use spark_rpc::{Request, RpcEndpointRef};
 use tokio::task::JoinSet;
 
 use super::asking::first_failure;
-use super::lab::Lab;
 use super::plan::Plan;
 use super::report::Report;
 use super::server::Server;
+use super::tally::Tally;
 use super::{Measured, Meter, Payload};
 use crate::exit::Failure;
 use crate::messages::{Count, CountNow, Counted};
@@ -20,10 +20,12 @@ use crate::process::ProcessUsage;
 /// Sends to an endpoint of an env in this process.
 pub(crate) async fn local(plan: &Plan) -> Result<Report, Failure> {
     let env = plan.env().client_mode().start().await.map_err(Failure::no)?;
-    let lab = env.setup_endpoint("lab", Lab::default()).map_err(Failure::no)?;
+    let tally = env
+        .setup_endpoint("tally", Tally::default())
+        .map_err(Failure::no)?;
     let payload = Payload::of_size(plan.size);
     let (warm_up, time) = (plan.warm_up(), plan.seconds);
-    let sent = send_for(&lab, payload, plan.in_flight, warm_up, time, async || Ok(None)).await?;
+    let sent = send_for(&tally, payload, plan.in_flight, warm_up, time, async || Ok(None)).await?;
     Ok(Report::of_intervals(plan, &sent.measured)
         .add("sent", sent.sent)
         .add("received", sent.received))
@@ -108,4 +110,4 @@ async fn counted<Q: Request<Reply = Counted>>(target: &RpcEndpointRef, question:
 }
 
 /// Messages between two looks at the meter.
-const BURST: u64 = 256;
+const BURST: u64 = 1000;

@@ -1,30 +1,26 @@
-//! The endpoint of the local works.
+//! The endpoint of the work `local-send`, and of those that need many endpoints.
 
 use spark_rpc::{BoxError, DecodeError, Inbound, Parcel, Reply, RpcCallContext, RpcEndpoint, RpcMessage};
 
 use super::Payload;
 use crate::messages::{Count, CountNow, Counted};
 
-/// Counts payloads that are sent, gives those back that are asked.
+/// Counts payloads.
 #[derive(Default)]
-pub(crate) struct Lab {
+pub(crate) struct Tally {
     counted: Counted,
 }
 
-pub(crate) enum LabInbound {
+pub(crate) enum TallyInbound {
     Sent(Payload),
-    Asked(Payload, Reply<Payload>),
     Count(Reply<Counted>),
 }
 
-impl Inbound for LabInbound {
+impl Inbound for TallyInbound {
     #[inline]
     fn accept(parcel: &mut Parcel<'_>) -> Result<Option<Self>, DecodeError> {
         if let Some(payload) = parcel.one_way()? {
             return Ok(Some(Self::Sent(payload)));
-        }
-        if let Some((payload, reply)) = parcel.request()? {
-            return Ok(Some(Self::Asked(payload, reply)));
         }
         if let Some((Count, reply)) = parcel.request()? {
             return Ok(Some(Self::Count(reply)));
@@ -34,26 +30,25 @@ impl Inbound for LabInbound {
 
     fn message(&self) -> &'static str {
         match self {
-            Self::Sent(_) | Self::Asked(..) => Payload::NAME,
+            Self::Sent(_) => Payload::NAME,
             Self::Count(_) => Count::NAME,
         }
     }
 }
 
-impl RpcEndpoint for Lab {
-    type Inbound = LabInbound;
+impl RpcEndpoint for Tally {
+    type Inbound = TallyInbound;
 
     const CONNECTION_EVENTS: bool = false;
 
     #[inline]
-    async fn handle(&mut self, message: LabInbound, _: &RpcCallContext) -> Result<(), BoxError> {
+    async fn handle(&mut self, message: TallyInbound, _: &RpcCallContext) -> Result<(), BoxError> {
         match message {
-            LabInbound::Sent(payload) => {
+            TallyInbound::Sent(payload) => {
                 self.counted.messages += 1;
                 self.counted.bytes += payload.as_slice().len() as u64;
             }
-            LabInbound::Asked(payload, reply) => reply.send(payload),
-            LabInbound::Count(reply) => reply.send(self.counted),
+            TallyInbound::Count(reply) => reply.send(self.counted),
         }
         Ok(())
     }
