@@ -12,7 +12,7 @@ use crate::settings::{bind_address, key_value, payload_size, positive, seconds, 
 
 /// Apache Spark's RPC layer in Rust, from a shell.
 #[derive(Debug, Parser)]
-#[command(name = "spark-rpc", version, about, after_help = AFTER_HELP, arg_required_else_help = true)]
+#[command(name = "spark-rpc", version, after_help = AFTER_HELP, arg_required_else_help = true)]
 #[command(max_term_width = 100, subcommand_required = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -286,8 +286,9 @@ pub(crate) struct CompletionsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct LimitArgs {
     /// Seconds to wait for the connection and each answer
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = some_seconds)]
-    pub(crate) timeout: Duration,
+    /// [default: what the settings say about spark.rpc.askTimeout or spark.network.timeout, else 5]
+    #[arg(long, value_name = "SECONDS", value_parser = some_seconds)]
+    pub(crate) timeout: Option<Duration>,
 
     #[command(flatten)]
     pub(crate) conf: ConfArgs,

@@ -1,16 +1,27 @@
 //! What the commands that call one endpoint have in common.
 
+use std::time::Duration;
+
+use spark_rpc::config::{RpcConf, RpcTimeout};
 use spark_rpc::{AskError, LookupError, RpcEnv, SendError, StartError};
 
 use crate::args::LimitArgs;
 use crate::exit::Failure;
 
-/// An env without a listener, whose waits end with the command's own time limit.
+/// An env without a listener, whose waits end with `--timeout`. Without it what the settings say counts; but Spark's own
+/// default of two minutes is too long for somebody at a terminal.
 pub(crate) async fn client(limit: &LimitArgs) -> Result<RpcEnv, Failure> {
     let mut conf = limit.conf.to_conf()?;
-    for timeout in [&mut conf.ask_timeout, &mut conf.lookup_timeout] {
-        timeout.duration = limit.timeout;
-        timeout.setting = "--timeout".into();
+    let spark = RpcConf::default();
+    let limit = match limit.timeout {
+        Some(timeout) => Some(timeout),
+        None => (conf.ask_timeout == spark.ask_timeout).then_some(PATIENCE),
+    };
+    if let Some(limit) = limit {
+        for timeout in [&mut conf.ask_timeout, &mut conf.lookup_timeout] {
+            *timeout = RpcTimeout::new(limit, "--timeout");
+        }
+        conf.drain_limit = limit;
     }
     let started = RpcEnv::builder("spark-rpc")
         .client_mode()
@@ -47,3 +58,5 @@ pub(crate) fn send_failed(error: &SendError) -> Failure {
         _ => Failure::no(error),
     }
 }
+
+const PATIENCE: Duration = Duration::from_secs(5);

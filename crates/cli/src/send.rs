@@ -18,10 +18,10 @@ async fn send(args: &SendArgs) -> Result<Exit, Failure> {
     let sent = endpoint.send_wait(Text { text }).await;
     sent.map_err(|error| peer::send_failed(&error))?;
     // The message is only queued until the connection has been closed in order.
-    let report = env.shutdown_within(args.limit.timeout).await;
+    let report = env.shutdown().await;
     if report.connections_aborted > 0 || report.messages_dropped > 0 {
         return Err(Failure::unreachable(format_args!(
-            "{}: not everything was written within --timeout",
+            "{}: the message was not written in time",
             args.uri
         )));
     }

@@ -50,6 +50,15 @@ fn ping_of_a_peer_that_never_answers_ends_with_3_within_its_timeout() {
 }
 
 #[test]
+fn a_time_limit_from_the_settings_counts_where_none_is_typed() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!("spark://echo@{}", silent.local_addr().unwrap());
+    let finished = run(&["ask", &uri, "--text", "x", "--conf", "spark.rpc.askTimeout=1s"]);
+    assert_eq!(finished.code, Some(3), "{finished:?}");
+    assert!(finished.stderr.contains("spark.rpc.askTimeout"), "{finished:?}");
+}
+
+#[test]
 fn echo_answers_with_the_text() {
     let server = Server::start(&["--quiet"]);
     let finished = run(&["ask", &server.uri("echo"), "--text", "grüß dich"]);

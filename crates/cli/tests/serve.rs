@@ -2,6 +2,8 @@
 
 mod command;
 
+use std::io::{Read, Write};
+
 use command::{Server, run};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -43,6 +45,37 @@ fn json_events_tell_connections_counts_and_the_report_of_the_shutdown() {
     assert_eq!(find("draining").unwrap()["reason"], "SIGINT");
     assert_eq!(find("sink").unwrap()["messages"], 1);
     assert_eq!(find("shut_down").unwrap()["clean"], true);
+}
+
+/// A request as it is on the wire, for an endpoint that is addressed by its name alone.
+fn request_frame(endpoint: &str, content: &[u8]) -> Vec<u8> {
+    let mut body = vec![0, 0];
+    body.extend((endpoint.len() as u16).to_be_bytes());
+    body.extend(endpoint.as_bytes());
+    body.extend(content);
+    let mut frame = Vec::new();
+    frame.extend((8 + 1 + 8 + 4 + body.len() as u64).to_be_bytes());
+    frame.push(3);
+    frame.extend(7_u64.to_be_bytes());
+    frame.extend((body.len() as u32).to_be_bytes());
+    frame.extend(body);
+    frame
+}
+
+#[test]
+fn echo_answers_byte_for_byte_whatever_the_message_is() {
+    let server = Server::start(&["--quiet"]);
+    let mut socket = std::net::TcpStream::connect(&server.address).unwrap();
+    // A native message of an unknown name, whose value is no value of anything.
+    let content = b"\x01\x07Unknown\xff\xfe\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
+    socket.write_all(&request_frame("echo", content)).unwrap();
+
+    let mut answer = vec![0; 8 + 1 + 8 + 4 + content.len()];
+    socket.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[..8], (answer.len() as u64).to_be_bytes());
+    assert_eq!(answer[8], 4, "an RpcResponse");
+    assert_eq!(answer[9..17], 7_u64.to_be_bytes());
+    assert_eq!(&answer[21..], content);
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn help_has_examples_and_the_exit_codes() {
     for word in ["Examples:", "Exit codes:", "unreachable"] {
         assert!(finished.stdout.contains(word), "{word}: {}", finished.stdout);
     }
-    for verb in ["serve", "ping", "ask", "send"] {
+    for verb in ["demo", "serve", "ping", "ask", "send", "bench"] {
         let finished = run(&[verb, "--help"]);
         assert_eq!(finished.code, Some(0), "{verb}");
         assert!(
@@ -81,6 +81,10 @@ fn there_are_completions_for_the_usual_shells() {
         assert_eq!(finished.code, Some(0), "{shell}");
         assert!(finished.stdout.contains("spark-rpc"), "{shell}");
         assert!(finished.stdout.contains("ping"), "{shell}");
+        assert!(
+            !finished.stdout.contains("demo-server"),
+            "{shell}: a process of the demo is no command for people"
+        );
     }
     assert_eq!(run(&["completions", "dos"]).code, Some(2));
 }
