@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use spark_rpc_engine::Ticket;
 use spark_rpc_net::BoxFuture;
 use spark_rpc_transport::{PendingRequest, RequestError, SendError as TransportSendError};
 
@@ -18,7 +17,7 @@ use crate::env::EnvShared;
 use crate::error::{AskError, AskPhase, AskTimeout, DecodeError};
 use crate::mailbox::now;
 use crate::message::ReplyValue;
-use crate::outbox::{OutboxSlot, Peer};
+use crate::outbox::{OutboxSlot, Peer, Place};
 use crate::parcel::decode_reply;
 use crate::slot::ReplySlot;
 use crate::timers::{Due, TimerKey};
@@ -77,7 +76,7 @@ pub(crate) struct OutboxWait {
     pub(crate) env: Arc<EnvShared>,
     pub(crate) slot: Arc<OutboxSlot>,
     pub(crate) peer: Arc<Peer>,
-    pub(crate) ticket: Ticket,
+    pub(crate) place: Place,
     pub(crate) timer: Option<TimerKey>,
 }
 
@@ -239,7 +238,7 @@ impl OutboxWait {
 impl Drop for OutboxWait {
     fn drop(&mut self) {
         self.slot.leave();
-        self.peer.withdraw(self.ticket);
+        self.peer.withdraw(self.place);
         if let Some(timer) = self.timer {
             self.env.timers.cancel(timer);
         }

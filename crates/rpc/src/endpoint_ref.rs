@@ -652,12 +652,12 @@ impl RpcEndpointRef {
                 (message, bytes)
             });
             match (sent, slot) {
-                (Ok(PeerSend::Queued(ticket)), Some(slot)) => {
+                (Ok(PeerSend::Queued(place)), Some(slot)) => {
                     return Ok(RemoteAsk::Waits(OutboxWait {
                         env: Arc::clone(&route.env),
                         slot,
                         peer: Arc::clone(peer),
-                        ticket,
+                        place,
                         timer: None,
                     }));
                 }

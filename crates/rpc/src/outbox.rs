@@ -24,6 +24,8 @@ pub(crate) struct Peer {
 
 struct State {
     outbox: Outbox<OutboxMessage, TransportClient>,
+    /// How many outboxes there were before this one.
+    generation: u64,
     connecting: Option<AbortHandle>,
     closed: bool,
 }
@@ -47,7 +49,14 @@ pub(crate) enum PeerSend {
     /// There is a connection; the message is untouched.
     Connected(TransportClient),
     /// It waits for the connection.
-    Queued(Ticket),
+    Queued(Place),
+}
+
+/// Where a message waits. Each outbox numbers its tickets anew, so a ticket alone could name somebody else's message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    generation: u64,
+    ticket: Ticket,
 }
 
 /// Why a [`Peer`] did not take a message.
@@ -63,6 +72,7 @@ impl Peer {
             env,
             state: Mutex::new(State {
                 outbox: Outbox::new(bounds),
+                generation: 0,
                 connecting: None,
                 closed: false,
             }),
@@ -86,16 +96,17 @@ impl Peer {
             // The connection has failed; as in Spark the next message begins anew.
             state.renew(self);
         }
+        let generation = state.generation;
         let (message, bytes) = message();
         match state.outbox.send(message, bytes) {
-            Ok(Admission::Queued(ticket)) => Ok(PeerSend::Queued(ticket)),
+            Ok(Admission::Queued(ticket)) => Ok(PeerSend::Queued(Place { generation, ticket })),
             Ok(Admission::Connect(ticket)) => {
                 state.connecting = self.start_connecting();
                 if state.connecting.is_none() {
                     state.outbox.fail();
                     return Err(PeerError::EnvStopped);
                 }
-                Ok(PeerSend::Queued(ticket))
+                Ok(PeerSend::Queued(Place { generation, ticket }))
             }
             Ok(Admission::Pass(..)) => unreachable!("there was no connection under the same lock"),
             Err(OutboxRejected::Full(_, full)) => Err(PeerError::Full(full)),
@@ -104,8 +115,13 @@ impl Peer {
     }
 
     /// Takes back a message that still waits.
-    pub(crate) fn withdraw(&self, ticket: Ticket) {
-        let message = self.state().outbox.withdraw(ticket);
+    pub(crate) fn withdraw(&self, place: Place) {
+        let mut state = self.state();
+        if state.generation != place.generation {
+            return;
+        }
+        let message = state.outbox.withdraw(place.ticket);
+        drop(state);
         drop(message);
     }
 
@@ -216,6 +232,7 @@ impl State {
     fn renew(&mut self, peer: &Peer) {
         let bounds = peer.env.upgrade().map_or(Bounds::NONE, |env| env.outbox_bounds());
         self.outbox = Outbox::new(bounds);
+        self.generation += 1;
         self.connecting = None;
     }
 }

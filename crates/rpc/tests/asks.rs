@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use spark_rpc::config::{RpcConf, RpcTimeout, SparkConf};
 use spark_rpc::{AskError, AskPhase, Handled, RpcEndpointRef, RpcEnv};
-use spark_rpc_testkit::Crash;
+use spark_rpc_testkit::{Crash, MemoryNetwork};
 use support::lab::Lab;
 use support::messages::*;
-use support::{Pair, eventually, settle};
+use support::{Pair, client, eventually, server, settle};
 
 /// The same endpoint of the pair's server, near and far.
 async fn near_and_far(pair: &Pair, lab: &Lab) -> [RpcEndpointRef; 2] {
@@ -304,6 +304,23 @@ async fn an_ask_whose_time_is_up_before_it_has_left_is_never_sent() {
     last.await.unwrap();
     settle().await;
     assert_eq!(lab.log.count("keep 1") + lab.log.count("keep 2"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn giving_up_an_ask_whose_connection_failed_takes_nobody_elses_message_back() {
+    let net = MemoryNetwork::new(1);
+    let host = net.host("server");
+    let client = client(&net.host("client"), RpcConf::default()).await;
+    let far = client.endpoint_ref("spark://lab@server:7077".parse().unwrap());
+    let refused = far.ask(Sum());
+    settle().await;
+
+    let server = server(&host, 7077, RpcConf::default()).await;
+    let lab = Lab::default();
+    server.setup_endpoint("lab", lab.clone()).unwrap();
+    far.send(Note(1)).unwrap();
+    drop(refused);
+    lab.log.has("note 1").await;
 }
 
 /// NENV-05
