@@ -198,9 +198,11 @@ impl Peer {
         loop {
             let next = self.state().outbox.drain();
             let Some(message) = next else { return };
+            let one_way = matches!(message, OutboxMessage::OneWay { .. });
             if let Err(error) = deliver(message, &client).await {
                 let waiting = self.state().outbox.fail();
-                self.fail(waiting, &error);
+                // An ask has been told, a one-way message has nobody to tell.
+                self.fail_with(waiting, u64::from(one_way), &error);
                 return;
             }
         }
@@ -208,7 +210,11 @@ impl Peer {
 
     /// Answers everything that waited with the cause. One-way messages are counted and logged once.
     fn fail(&self, waiting: Vec<OutboxMessage>, cause: &AskError) {
-        let mut dropped = 0_u64;
+        self.fail_with(waiting, 0, cause);
+    }
+
+    /// As [`fail`](Self::fail), after `dropped` one-way messages that had left the outbox already.
+    fn fail_with(&self, waiting: Vec<OutboxMessage>, mut dropped: u64, cause: &AskError) {
         for message in waiting {
             match message {
                 OutboxMessage::OneWay { .. } => dropped += 1,

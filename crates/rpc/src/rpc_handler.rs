@@ -66,6 +66,16 @@ struct Seen {
     mailbox: Option<Arc<dyn Mailbox>>,
 }
 
+impl Seen {
+    /// The mailbox that has the name now: the one known may have been stopped, and another one have taken its place.
+    fn open_mailbox(&self, env: &EnvShared) -> Option<Arc<dyn Mailbox>> {
+        match &self.mailbox {
+            Some(mailbox) if !mailbox.is_stopped() => Some(Arc::clone(mailbox)),
+            _ => env.dispatcher.find(&self.name).ok(),
+        }
+    }
+}
+
 impl EnvHandler {
     fn new(env: Arc<EnvShared>, client: &TransportClient) -> Self {
         Self {
@@ -301,7 +311,7 @@ impl Waiting {
             return;
         };
         loop {
-            if let Some(mailbox) = self.seen.mailbox.clone() {
+            if let Some(mailbox) = self.seen.open_mailbox(&self.context.env) {
                 let room = std::future::poll_fn(|cx| mailbox.poll_room(cx, content.len()));
                 if tokio::time::timeout_at(until, room).await.is_err() {
                     return self.reject(opened.name);
@@ -363,7 +373,7 @@ impl Waiting {
             reason: format!("inbox {}", self.full),
         };
         let responder = self.reply.take().map(|reply| reply.responder);
-        if let Some(mailbox) = &self.seen.mailbox
+        if let Some(mailbox) = self.seen.open_mailbox(&self.context.env)
             && mailbox.counters().rejected()
         {
             tracing::warn!(endpoint = %self.seen.name, message, full = %self.full, "the inbox refuses messages");
@@ -407,7 +417,7 @@ fn refuse(
     codec: Option<&dyn Codec>,
     failure: &Failure,
 ) {
-    let first = match &seen.mailbox {
+    let first = match seen.open_mailbox(env) {
         Some(mailbox) => mailbox.counters().unreadable(),
         None => env.unknown_endpoint(&seen.name),
     };
