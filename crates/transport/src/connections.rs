@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 use crate::client::TransportClient;
 use crate::context::ContextParts;
 use crate::driver::Driver;
+use crate::error::ConnectionError;
 use crate::handler::RpcHandler;
 use crate::link::{Shared, TransportCounters};
 
@@ -30,7 +31,8 @@ struct Inner {
 
 struct Entry {
     client: TransportClient,
-    task: AbortHandle,
+    /// `None` for a moment, until the task has been spawned.
+    task: Option<AbortHandle>,
 }
 
 impl Connections {
@@ -42,7 +44,7 @@ impl Connections {
         })
     }
 
-    /// Starts to drive `stream`; `None` if this set has been closed. `peer` names the other end, if the socket's own
+    /// Starts to drive `stream`; `None` if this set has been closed, or the runtime has ended. `peer` names the other end, if the socket's own
     /// name for it is not what the users know it by.
     pub(crate) fn start(
         self: &Arc<Self>,
@@ -62,21 +64,31 @@ impl Connections {
         );
         let client = TransportClient::new(Arc::new(shared));
         let handler = handler(&client);
-        let mut inner = self.inner();
-        if inner.closed {
-            return None;
-        }
-        TransportCounters::add(&parts.counters.connections_opened, 1);
-        let driver = Driver::new(client.clone(), stream, handler, Arc::downgrade(self));
-        let task = parts.runtime.spawn(driver).abort_handle();
-        inner.open.insert(
-            id,
-            Entry {
+        {
+            let mut inner = self.inner();
+            if inner.closed {
+                return None;
+            }
+            TransportCounters::add(&parts.counters.connections_opened, 1);
+            let entry = Entry {
                 client: client.clone(),
-                task,
-            },
+                task: None,
+            };
+            inner.open.insert(id, entry);
+        }
+        let driver = Driver::new(client.clone(), stream, handler, Arc::downgrade(self));
+        // Not under the lock: a runtime that has ended drops the driver here and now, which reports its end.
+        let task = parts.runtime.spawn(driver).abort_handle();
+        match self.inner().open.get_mut(&id) {
+            Some(entry) => entry.task = Some(task),
+            // It has already ended, or has just been aborted together with the others.
+            None => task.abort(),
+        }
+        let never_ran = matches!(
+            client.shared().link().ended.as_deref(),
+            Some(ConnectionError::Aborted { .. })
         );
-        Some(client)
+        (!never_ran).then_some(client)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -124,7 +136,7 @@ impl Connections {
         };
         open.values().for_each(|entry| {
             entry.client.abort();
-            entry.task.abort();
+            entry.task.iter().for_each(AbortHandle::abort);
         });
         open.len()
     }
