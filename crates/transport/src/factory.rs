@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Poll;
 use std::time::Duration;
 
 use spark_rpc_engine::{ClientPool, Pick};
@@ -19,20 +21,29 @@ use crate::link::now;
 
 /// Opens connections and keeps them for reuse (Spark's `TransportClientFactory`).
 ///
-/// Each address has a fixed number of places for connections; callers that meet in one place share one attempt. A
-/// connection that has died is replaced when somebody asks for it. Dropping the factory ends its connections.
+/// Each address has a fixed number of places for connections; callers that meet in one place share one attempt, and its
+/// failure. A connection that has died is replaced when somebody asks for it. Dropping the factory ends its
+/// connections.
 pub struct TransportClientFactory {
     parts: Arc<ContextParts>,
     bootstraps: Vec<Arc<dyn ClientBootstrap>>,
     peers: Mutex<BTreeMap<(String, u16), Arc<Peer>>>,
     connections: Arc<Connections>,
     closed: AtomicBool,
+    /// Ends attempts under way.
+    closing: Notify,
 }
 
 struct Peer {
-    pool: Mutex<ClientPool<TransportClient>>,
+    pool: Mutex<Pool>,
     changed: Notify,
     turn: AtomicUsize,
+}
+
+struct Pool {
+    clients: ClientPool<TransportClient>,
+    /// Of each place, how many attempts have failed and how the last one did.
+    failures: Vec<(u64, Option<ConnectError>)>,
 }
 
 impl TransportClientFactory {
@@ -43,6 +54,7 @@ impl TransportClientFactory {
             peers: Mutex::default(),
             connections: Connections::new(Arc::clone(parts)),
             closed: AtomicBool::new(false),
+            closing: Notify::new(),
         }
     }
 
@@ -95,8 +107,7 @@ impl TransportClientFactory {
             host: host.to_owned(),
             port,
         };
-        self.check_open(&address)?;
-        self.open(&address).await
+        self.while_open(&address, self.open(&address)).await
     }
 
     /// Connections that are open now.
@@ -105,14 +116,14 @@ impl TransportClientFactory {
         self.connections.len()
     }
 
-    /// Opens nothing more, lets open connections write what is queued, and closes them; those that take longer than
+    /// Opens nothing more, ends attempts under way with [`ConnectError::FactoryClosed`], lets open connections write what is queued, and closes them; those that take longer than
     /// `limit` are aborted. Returns how many those were.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves the connections closing.
     pub async fn close(&self, limit: Duration) -> usize {
-        self.closed.store(true, Ordering::Release);
+        self.end_attempts();
         let count = self.connections.close(limit).await;
         self.forget_peers();
         count
@@ -120,7 +131,7 @@ impl TransportClientFactory {
 
     /// Ends everything at once; returns how many connections were open.
     pub fn abort(&self) -> usize {
-        self.closed.store(true, Ordering::Release);
+        self.end_attempts();
         let count = self.connections.abort();
         self.forget_peers();
         count
@@ -132,39 +143,59 @@ impl TransportClientFactory {
             port,
         };
         let peer = self.peer(host, port);
+        self.while_open(&address, self.pooled(&address, &peer, fast_fail))
+            .await
+    }
+
+    async fn pooled(
+        &self,
+        address: &SocketName,
+        peer: &Peer,
+        fast_fail: bool,
+    ) -> Result<TransportClient, ConnectError> {
         let slot = peer.turn.fetch_add(1, Ordering::Relaxed) % self.parts.conf.connections_per_peer;
+        let mut waited_for = None;
         loop {
-            self.check_open(&address)?;
             let mut changed = std::pin::pin!(peer.changed.notified());
             changed.as_mut().enable();
-            let pick = peer.pool().pick(slot, fast_fail, now());
+            let pick = {
+                let mut pool = peer.pool();
+                if let (Some(attempt), (last, Some(error))) = (waited_for, &pool.failures[slot])
+                    && attempt != *last
+                {
+                    // Trying again one after the other, the last in line would wait many times the limit.
+                    return Err(error.clone());
+                }
+                waited_for = Some(pool.failures[slot].0);
+                pool.clients.pick(slot, fast_fail, now())
+            };
             match pick {
                 Pick::Reuse(client) => {
                     client.touch();
                     if client.is_active() {
                         return Ok(client);
                     }
-                    peer.pool().discard(slot, |held| *held == client);
+                    peer.pool().clients.discard(slot, |held| *held == client);
                 }
                 Pick::Wait => changed.await,
                 Pick::FailFast { since, window } => {
                     return Err(ConnectError::FastFail {
-                        address,
+                        address: address.clone(),
                         since,
                         window,
                     });
                 }
                 Pick::Connect => {
                     let mut attempt = Attempt {
-                        peer: &peer,
+                        peer,
                         slot,
-                        network: false,
+                        failure: None,
                         done: false,
                     };
-                    let result = self.open(&address).await;
+                    let result = self.open(address).await;
                     match &result {
                         Ok(client) => attempt.succeed(client.clone()),
-                        Err(error) => attempt.network = error.is_network(),
+                        Err(error) => attempt.failure = Some(error.clone()),
                     }
                     return result;
                 }
@@ -231,8 +262,32 @@ impl TransportClientFactory {
         })
     }
 
+    /// Does `work` unless the factory is closed before or meanwhile.
+    async fn while_open<T>(
+        &self,
+        address: &SocketName,
+        work: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        let mut closing = std::pin::pin!(self.closing.notified());
+        closing.as_mut().enable();
+        self.check_open(address)?;
+        let mut work = std::pin::pin!(work);
+        poll_fn(|cx| match closing.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(ConnectError::FactoryClosed {
+                address: address.clone(),
+            })),
+            Poll::Pending => work.as_mut().poll(cx),
+        })
+        .await
+    }
+
+    fn end_attempts(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.closing.notify_waiters();
+    }
+
     fn check_open(&self, address: &SocketName) -> Result<(), ConnectError> {
-        if self.closed.load(Ordering::Acquire) {
+        if self.closed.load(Ordering::SeqCst) {
             return Err(ConnectError::FactoryClosed {
                 address: address.clone(),
             });
@@ -250,10 +305,10 @@ impl TransportClientFactory {
         }
         let conf = &self.parts.conf;
         let peer = Arc::new(Peer {
-            pool: Mutex::new(ClientPool::new(
-                conf.connections_per_peer,
-                conf.fast_fail_window(),
-            )),
+            pool: Mutex::new(Pool {
+                clients: ClientPool::new(conf.connections_per_peer, conf.fast_fail_window()),
+                failures: vec![(0, None); conf.connections_per_peer],
+            }),
             changed: Notify::new(),
             turn: AtomicUsize::new(0),
         });
@@ -267,19 +322,19 @@ impl TransportClientFactory {
 
     fn forget_peers(&self) {
         for peer in std::mem::take(&mut *self.peers()).into_values() {
-            peer.pool().drain();
+            peer.pool().clients.drain();
             peer.changed.notify_waiters();
         }
     }
 }
 
 impl Peer {
-    fn pool(&self) -> MutexGuard<'_, ClientPool<TransportClient>> {
+    fn pool(&self) -> MutexGuard<'_, Pool> {
         self.pool.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn has_live_connection(&self) -> bool {
-        let mut pool = self.pool();
+        let pool = &mut self.pool().clients;
         (0..pool.slots()).any(|slot| match pool.pick(slot, false, now()) {
             Pick::Reuse(client) => client.is_active(),
             Pick::Wait => true,
@@ -311,14 +366,18 @@ impl fmt::Debug for TransportClientFactory {
 struct Attempt<'a> {
     peer: &'a Peer,
     slot: usize,
-    network: bool,
+    /// `None` if it was given up.
+    failure: Option<ConnectError>,
     done: bool,
 }
 
 impl Attempt<'_> {
     fn succeed(&mut self, client: TransportClient) {
         self.done = true;
-        self.peer.pool().connected(self.slot, client);
+        let mut pool = self.peer.pool();
+        pool.clients.connected(self.slot, client);
+        pool.failures[self.slot].1 = None;
+        drop(pool);
         self.peer.changed.notify_waiters();
     }
 }
@@ -326,7 +385,15 @@ impl Attempt<'_> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.done {
-            self.peer.pool().failed(self.slot, self.network, now());
+            let mut pool = self.peer.pool();
+            let network = self.failure.as_ref().is_some_and(ConnectError::is_network);
+            pool.clients.failed(self.slot, network, now());
+            if let Some(failure) = self.failure.take() {
+                let (attempts, last) = &mut pool.failures[self.slot];
+                *attempts += 1;
+                *last = Some(failure);
+            }
+            drop(pool);
             self.peer.changed.notify_waiters();
         }
     }

@@ -262,6 +262,37 @@ fn a_connection_whose_runtime_has_ended_is_dead_and_a_new_one_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connect_that_takes_too_long_fails_with_the_setting_for_all_who_wait() {
+    let hosts = hosts();
+    let _server = hosts.serve(&Handlers::echo()).await;
+    hosts.net.partition(&["client"], &["server"]);
+    let factory = Arc::new(hosts.factory_with(TransportConf {
+        connection_creation_timeout: Some(secs(10)),
+        ..TransportConf::default()
+    }));
+    let began = Instant::now();
+    let calls: Vec<_> = (0..20).map(|_| connecting(&factory)).collect();
+    for call in calls {
+        let (result, at) = soon(call).await.unwrap();
+        let error = result.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Connecting to server:7077 timed out (10000 ms); this limit is set by \
+             spark.rpc.io.connectionCreationTimeout"
+        );
+        assert!(
+            at - began < secs(11),
+            "{:?}: one attempt is enough for all",
+            at - began
+        );
+    }
+    hosts.net.heal();
+    settle().await;
+    assert_eq!(hosts.net.open_connections(), 0, "nothing is left of the attempts");
+    connect(&factory).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn when_the_one_who_connects_gives_up_another_takes_over() {
     let hosts = hosts();
     let server = hosts.serve(&Handlers::echo()).await;
@@ -332,6 +363,74 @@ async fn a_server_that_dies_and_comes_back_is_reached_again() {
     let _server = hosts.serve(&Handlers::echo()).await;
     let client = connect(&factory).await;
     assert_eq!(soon(client.send_rpc(b"again", None)).await.unwrap(), "again");
+}
+
+/// A pool with one caller that connects in vain and one that waits for it.
+async fn stuck() -> (
+    Hosts,
+    Arc<TransportClientFactory>,
+    Vec<tokio::task::JoinHandle<(Option<ConnectError>, Instant)>>,
+) {
+    let hosts = hosts();
+    // Never accepts; and without a limit, nothing but the pool's end could end the attempt.
+    hosts.net.partition(&["client"], &["server"]);
+    let factory = Arc::new(hosts.factory_with(TransportConf {
+        connection_creation_timeout: None,
+        ..TransportConf::default()
+    }));
+    let unmanaged = tokio::spawn({
+        let factory = Arc::clone(&factory);
+        async move {
+            (
+                factory.create_unmanaged_client("server", PORT).await.err(),
+                Instant::now(),
+            )
+        }
+    });
+    let mut calls = vec![unmanaged];
+    for _ in 0..2 {
+        let call = connecting(&factory);
+        calls.push(tokio::spawn(async move {
+            let (result, at) = call.await.unwrap();
+            (result.err(), at)
+        }));
+    }
+    tokio::time::sleep(secs(1)).await;
+    (hosts, factory, calls)
+}
+
+async fn assert_cancelled(
+    hosts: &Hosts,
+    calls: Vec<tokio::task::JoinHandle<(Option<ConnectError>, Instant)>>,
+    closed: Instant,
+) {
+    for call in calls {
+        let (error, at) = soon(call).await.unwrap();
+        assert_eq!(
+            error.expect("the pool was closed").to_string(),
+            "Connecting to server:7077 cancelled: the client factory is closed"
+        );
+        assert_eq!(at, closed);
+    }
+    hosts.net.heal();
+    settle().await;
+    assert_eq!(hosts.net.open_connections(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_the_pool_ends_attempts_under_way_at_once() {
+    let (hosts, factory, calls) = stuck().await;
+    let closed = Instant::now();
+    assert_eq!(factory.close(secs(5)).await, 0);
+    assert_cancelled(&hosts, calls, closed).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn aborting_the_pool_ends_attempts_under_way_at_once() {
+    let (hosts, factory, calls) = stuck().await;
+    let closed = Instant::now();
+    assert_eq!(factory.abort(), 0);
+    assert_cancelled(&hosts, calls, closed).await;
 }
 
 #[tokio::test(start_paused = true)]
