@@ -24,3 +24,10 @@ mod tests;
 pub use handshake::{Challenge, ClientHandshake, HandshakeError};
 pub use message::{AuthMessage, AuthMessageError};
 pub use session::{EngineSession, EngineVersion, SessionCipher, UnknownName};
+
+/// A challenge for any `public` key, by somebody who knows the secret.
+pub(crate) fn seal_for_fuzzing(public: &[u8; 32], app_id: &str, secret: &crate::Secret) -> Vec<u8> {
+    seal::seal(public, app_id, secret, &[], &mut crate::entropy::Entropy::System)
+        .expect("randomness")
+        .encode()
+}

@@ -43,6 +43,8 @@
 mod cipher;
 pub mod engine;
 mod entropy;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod sasl;
 mod secret;
 #[cfg(test)]

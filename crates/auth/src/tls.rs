@@ -14,7 +14,7 @@ mod endpoint;
 #[cfg(test)]
 mod endpoint_tests;
 mod error;
-mod material;
+pub(crate) mod material;
 #[cfg(test)]
 mod material_tests;
 mod settings;
