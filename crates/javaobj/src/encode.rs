@@ -331,6 +331,24 @@ impl<'t> Encoder<'t> {
         })
     }
 
+    /// Adds a value of a Scala `Enumeration`, which is a Scala object whose class's name ends with `$`.
+    pub fn enumeration_value(&mut self, module: &str, id: i32) -> Value {
+        self.singleton(format!("{module}#{id}"), |out| {
+            const ENUMERATION: &str = "Lscala/Enumeration;";
+            let enumeration = Level::new("scala.Enumeration").fixed(8476000850333817230);
+            let outer = out.module_of(vec![enumeration, Level::new(module)]);
+            let value = Level::new("scala.Enumeration$Value")
+                .fixed(7091335633555234129)
+                .with("$outer", ENUMERATION, outer)
+                .with("scala$Enumeration$$outerEnum", ENUMERATION, outer);
+            let val = Level::new("scala.Enumeration$Val")
+                .fixed(-3501153230598116017)
+                .with("i", "I", Value::Int(id))
+                .with("name", "Ljava/lang/String;", Value::Null);
+            out.instance(vec![value, val])
+        })
+    }
+
     /// Returns the object that was made under this key before, or makes it.
     pub(crate) fn singleton(&mut self, key: String, make: impl FnOnce(&mut Self) -> Value) -> Value {
         if let Some(value) = self.singletons.get(&key) {

@@ -3,6 +3,7 @@
 mod any;
 mod collections;
 mod duration;
+mod enumeration;
 mod maps;
 mod option;
 mod plain;
@@ -13,5 +14,6 @@ mod tuples;
 pub use any::Any;
 pub use collections::{JavaArray, JavaList, ScalaVector};
 pub use duration::{FiniteDuration, NegativeDuration, TimeUnit};
+pub use enumeration::ScalaEnum;
 pub use option::Nullable;
 pub use text::JavaEnum;

@@ -256,24 +256,19 @@ fn arrays() {
     for version in ["3.5.9", "4.1.4"] {
         becomes(version, "strarray", &strings);
     }
-    fn elements<T: ToJava + FromJava + Clone + PartialEq + Debug>(all: Vec<T>) {
-        let bytes = to_bytes(&JavaArray::new(all.clone()), &table("4.1.4")).unwrap();
+    fn elements<T: ToJava + FromJava + Clone + PartialEq + Debug, const N: usize>(all: &[T; N]) {
+        let bytes = to_bytes(&JavaArray::new(all.to_vec()), &table("4.1.4")).unwrap();
         let array: JavaArray<T> = from_bytes(&bytes.into(), &Limits::default()).unwrap();
         assert_eq!(array.elements, all);
     }
-    elements(vec![true, false]);
-    elements(vec![-1_i8, 1]);
-    elements(vec!['a', 'é']);
-    elements(vec![-1_i16]);
-    elements(vec![i64::MIN]);
-    elements(vec![0.5_f32]);
-    elements(vec![-0.5_f64]);
-    elements(
-        vec![JavaArray::new(vec![1])]
-            .into_iter()
-            .map(|inner: JavaArray<i32>| inner.elements)
-            .collect(),
-    );
+    elements(&[true, false]);
+    elements(&[-1_i8, 1]);
+    elements(&['a', 'é']);
+    elements(&[-1_i16]);
+    elements(&[i64::MIN]);
+    elements(&[0.5_f32]);
+    elements(&[-0.5_f64]);
+    elements(&[String::new()]);
     let tuples = JavaArray::of("scala.Tuple2", vec![("a".to_owned(), "b".to_owned())]);
     let bytes = to_bytes(&tuples, &table("4.1.4")).unwrap();
     assert_eq!(
@@ -386,7 +381,7 @@ fn an_object_that_is_shared_is_paid_for_each_time() {
     let graph = Graph::read(&bytes, &limits).unwrap();
     match spark_rpc_javaobj::from_graph::<Nest>(&graph, &limits) {
         Err(DecodeError::LimitExceeded { limit, .. }) => {
-            assert!(matches!(limit, Limit::Memory | Limit::Depth))
+            assert!(matches!(limit, Limit::Memory | Limit::Depth));
         }
         other => panic!("{other:?}"),
     }

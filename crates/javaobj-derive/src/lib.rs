@@ -1,0 +1,59 @@
+//! The derive macro of `spark-rpc-javaobj`, whose page explains it with examples.
+
+mod attributes;
+mod classes;
+mod constants;
+mod fields;
+
+use proc_macro::TokenStream;
+use quote::quote;
+use syn::{Data, DeriveInput, parse_macro_input};
+
+/// Maps a struct to a Java class, or an enum to several classes or to the constants of an enum.
+///
+/// On the type, or on a variant of an enum:
+///
+/// | Attribute | Meaning |
+/// | --- | --- |
+/// | `class = "a.B"` | the class, named as Java does it at run time: `a.B$C` for one inside another |
+/// | `uid = 42` | the `serialVersionUID`, where the class fixes it |
+/// | `extends = "a.A"` | a superclass without fields; again for that one's superclass |
+/// | `write_object` | the class has a `writeObject` that adds nothing to the fields |
+/// | `module` | a Scala object; the class's name ends with `$` |
+/// | `java_enum = "a.B"` | on an enum: its variants are the constants of a Java enum |
+/// | `scala_enum = "a.B$"` | on an enum: its variants are the values of a Scala `Enumeration`, in order |
+/// | `ty = "La/B;"` | on an enum: the descriptor of fields that hold it, if not `Ljava/lang/Object;` |
+/// | `transparent` | on a variant with one field: that type's own class |
+/// | `other` | on a variant with one field: anything that is none of the others, such as `Any` |
+///
+/// On a field:
+///
+/// | Attribute | Meaning |
+/// | --- | --- |
+/// | `name = "x"` | the Java name, if it is not the Rust name in camel case |
+/// | `ty = "La/B;"` | the descriptor of its type, if the Rust type does not tell |
+/// | `superclass` | the field is the part of the object that belongs to its superclass |
+/// | `nullable` | `None` is null, not Scala's `None` |
+/// | `default` | may be missing when read, and is then `Default::default()` |
+///
+/// On a variant that stands for a constant: `name = "X"` for Java, if it is not the Rust name in capitals;
+/// `id = 3` for Scala, if it is not one more than that of the variant before.
+#[proc_macro_derive(JavaObject, attributes(java))]
+pub fn java_object(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    let expanded = attributes::Attributes::of(&input.attrs).and_then(|attributes| match &input.data {
+        Data::Struct(data) => classes::of_struct(&input, &attributes, data),
+        Data::Enum(data) if attributes.java_enum.is_some() || attributes.scala_enum.is_some() => {
+            constants::of_enum(&input, &attributes, data)
+        }
+        Data::Enum(data) => classes::of_enum(&input, &attributes, data),
+        Data::Union(_) => Err(syn::Error::new(input.ident.span(), "a union has no Java class")),
+    });
+    match expanded {
+        Ok(tokens) => tokens.into(),
+        Err(error) => {
+            let error = error.to_compile_error();
+            quote!(#error).into()
+        }
+    }
+}
