@@ -171,11 +171,12 @@ impl Decryptor {
         }
     }
 
-    /// The most plaintext that one record holds.
+    /// The most plaintext that one record holds; 0 for a cipher without records.
     #[must_use]
     pub fn max_record(&self) -> usize {
         match &self.cipher {
-            Incoming::Ctr(_) => 1,
+            // One that is cut anywhere: nothing ever comes out beyond the room.
+            Incoming::Ctr(_) => 0,
             Incoming::Gcm(_) => gcm::SEGMENT_PLAIN,
             Incoming::Privacy(privacy) => privacy.max_plain(),
         }

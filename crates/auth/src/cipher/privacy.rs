@@ -236,3 +236,26 @@ fn verify(mac: &Hmac<Md5>, number: u32, body: &[u8]) -> Option<usize> {
     let genuine = mac.verify_truncated_left(tag).is_ok();
     (plausible & bool::from(uniform) & genuine).then_some(length)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_must_be_whole_and_uniform_even_when_the_tag_fits() {
+        let mac = Hmac::<Md5>::new_from_slice(b"key").unwrap();
+        let verdict = |text: &[u8], padding: &[u8]| {
+            let mut tag = mac.clone();
+            tag.update(&[0; 4]);
+            tag.update(text);
+            let tag = tag.finalize().into_bytes();
+            verify(&mac, 0, &[text, padding, &tag[..MAC]].concat())
+        };
+        assert_eq!(verdict(b"text", &[2, 2]), Some(4));
+        assert_eq!(verdict(b"", &[6; 6]), Some(0));
+        assert_eq!(verdict(b"text", &[1, 2]), None, "not uniform");
+        assert_eq!(verdict(b"text", &[0]), None, "none");
+        assert_eq!(verdict(b"text", &[9; 9]), None, "more than a block of the cipher");
+        assert_eq!(verdict(b"", &[7; 6]), None, "more than there is");
+    }
+}

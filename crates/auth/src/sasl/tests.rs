@@ -75,6 +75,9 @@ fn another_user_with_the_right_secret_is_not_told_apart() {
         .respond(challenge.as_bytes())
         .unwrap();
     assert_eq!(server.finish(&response).unwrap_err(), SaslError::Mismatch);
+    // The proof of the one user under the name of another.
+    let rename = |text: String| text.replace("c3BhcmtTYXNsVXNlcg==", "cm9vdA==");
+    assert_eq!(exchange(AUTH, AUTH, rename).unwrap_err(), SaslError::Mismatch);
 }
 
 #[test]
