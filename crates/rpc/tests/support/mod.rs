@@ -8,6 +8,7 @@
 
 pub mod lab;
 pub mod messages;
+pub mod observe;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,3 +128,14 @@ pub async fn eventually(what: &str, condition: impl Fn() -> bool) {
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An endpoint of two messages that own nothing on the heap.
+pub mod inbound_of_counter {
+    use super::messages::{Note, Sum};
+    use crate::inbound;
+
+    inbound!(CounterInbound {
+        ask: Sum;
+        tell: Note;
+    });
+}
