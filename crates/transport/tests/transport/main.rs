@@ -1,9 +1,11 @@
 //! Both ends of connections, over the in-memory network on virtual time, and some over real sockets.
 
+mod bootstraps;
 mod events;
 mod factory;
 mod log;
 mod panics;
+mod protocol;
 mod requests;
 mod silence;
 mod streams;
