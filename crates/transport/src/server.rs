@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use spark_rpc_net::{Listener, Stream};
@@ -19,7 +19,8 @@ pub struct TransportServer {
     host: String,
     port: u16,
     connections: Arc<Connections>,
-    accepting: JoinHandle<()>,
+    /// `None` once somebody waits for its end.
+    accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl TransportServer {
@@ -45,7 +46,7 @@ impl TransportServer {
             host: host.to_owned(),
             port,
             connections,
-            accepting,
+            accepting: Mutex::new(Some(accepting)),
         })
     }
 
@@ -69,24 +70,36 @@ impl TransportServer {
 
     /// Accepts no further connections.
     pub fn stop_accepting(&self) {
-        self.accepting.abort();
+        self.accepting().iter().for_each(JoinHandle::abort);
     }
 
     /// Accepts no further connections, lets those that are open write what is queued, and closes them. Those that take
-    /// longer than `limit` are aborted; returns how many those were.
+    /// longer than `limit` are aborted; returns how many those were. The port is free afterwards.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves the connections closing.
     pub async fn close(&self, limit: Duration) -> usize {
         self.stop_accepting();
-        self.connections.close(limit).await
+        let count = self.connections.close(limit).await;
+        let accepting = self.accepting().take();
+        if let Some(accepting) = accepting {
+            // It has been aborted and never blocks: this waits until its listener is gone.
+            let _ = accepting.await;
+        }
+        count
     }
 
     /// Ends everything at once; returns how many connections were open.
     pub fn abort(&self) -> usize {
         self.stop_accepting();
         self.connections.abort()
+    }
+
+    fn accepting(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.accepting
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
