@@ -318,6 +318,7 @@ impl Driver {
             match Pin::new(&mut self.stream).poll_shutdown(cx) {
                 Poll::Ready(_) => {
                     self.phase = Phase::Lingering { until };
+                    link.shut = true;
                     *again = true;
                 }
                 Poll::Pending => {}

@@ -41,6 +41,8 @@ pub(crate) struct Link {
     /// Whether the driver must set its timer anew.
     pub(crate) timer_stale: bool,
     pub(crate) closing: Option<Closing>,
+    /// Everything has been written, and the socket takes nothing more.
+    pub(crate) shut: bool,
     pub(crate) ended: Option<Arc<ConnectionError>>,
     /// Who waits for room in the queue.
     pub(crate) want_room: Waiters,
@@ -159,6 +161,7 @@ impl Shared {
             timer_at: None,
             timer_stale: conf.close_idle_connections,
             closing: None,
+            shut: false,
             ended: None,
             want_room: Waiters::default(),
             refused: 0,
@@ -192,10 +195,10 @@ impl Shared {
         Ok(())
     }
 
-    /// Queues an answer; without effect when the connection has ended.
+    /// Queues an answer; without effect when the connection has ended, or this side's direction of it.
     pub(crate) fn push_answer(&self, lane: Lane, frame: &mut Vec<u8>) {
         let mut link = self.link();
-        if link.ended.is_some() {
+        if link.ended.is_some() || link.shut {
             return;
         }
         if frame.len() >= OWN_CHUNK {

@@ -206,6 +206,37 @@ async fn a_close_that_nobody_waits_for_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_after_the_close_is_discarded_and_no_error() {
+    let hosts = hosts();
+    let (handlers, kept) = Handlers::keeping();
+    let server = hosts.serve(&handlers).await;
+    let mut peer = hosts.raw_client().await;
+    peer.send(request(1)).await;
+    handlers
+        .record
+        .until_seen(Seen::Request(b"question".to_vec()))
+        .await;
+    let log = Log::begin();
+    let closing = server.close(secs(5));
+    let meanwhile = async {
+        assert_eq!(peer.expect_close().await, Ending::Closed);
+        kept.take_first().success(b"too late");
+        settle().await;
+        peer.close();
+    };
+    let (aborted, ()) = tokio::join!(closing, meanwhile);
+    assert_eq!(aborted, 0);
+    let ended = [
+        Seen::Active,
+        Seen::Request(b"question".to_vec()),
+        Seen::Terminated,
+        Seen::Inactive,
+    ];
+    assert_eq!(handlers.record.all(), ended);
+    assert_eq!(log.with("WARN"), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn connections_beyond_the_bound_are_refused_and_counted_until_there_is_room() {
     let hosts = hosts();
     let conf = TransportConf {
