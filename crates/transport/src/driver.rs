@@ -205,6 +205,11 @@ impl Driver {
                 self.stalled = Some(wait);
                 Ok(())
             }
+            IntakeEnd::Over { rest } => {
+                self.unread.extend_from_slice(rest);
+                self.over = true;
+                Ok(())
+            }
             IntakeEnd::Closing => {
                 self.over = true;
                 Ok(())

@@ -46,6 +46,8 @@ pub(crate) enum IntakeEnd<'a> {
         wait: BoxFuture<'static, ()>,
         rest: &'a [u8],
     },
+    /// Answers fill the write queue beyond its bounds; `rest` is not decoded yet.
+    Over { rest: &'a [u8] },
     /// The connection closes once what is queued has been written.
     Closing,
     /// The protocol is lost.
@@ -121,12 +123,17 @@ impl Intake {
                     self.replies.push((failure.request_id, reply));
                     Flow::Continue
                 }
+                // A few bytes ask for any amount of bulk, so these are counted one by one.
                 Message::ChunkFetchRequest(request) => {
-                    answer_chunk(client, handler, &request);
+                    if answer_chunk(client, handler, &request) {
+                        break IntakeEnd::Over { rest: input };
+                    }
                     Flow::Continue
                 }
                 Message::StreamRequest(request) => {
-                    answer_stream(client, handler, request);
+                    if answer_stream(client, handler, request) {
+                        break IntakeEnd::Over { rest: input };
+                    }
                     Flow::Continue
                 }
                 Message::MergedBlockMetaRequest(request) => {
@@ -235,16 +242,18 @@ fn gather(
     replies.push((id, reply));
 }
 
-fn answer_chunk(client: &TransportClient, handler: &dyn RpcHandler, request: &ChunkFetchRequest) {
+/// Returns whether the write queue exceeds its bounds now.
+fn answer_chunk(client: &TransportClient, handler: &dyn RpcHandler, request: &ChunkFetchRequest) -> bool {
     let chunk = request.chunk;
     let message = match handler.stream_manager().get_chunk(client, chunk) {
         Ok(ManagedBuffer::Bytes(body)) => Message::ChunkFetchSuccess(ChunkFetchSuccess { chunk, body }),
         Err(error) => Message::ChunkFetchFailure(ChunkFetchFailure { chunk, error }),
     };
-    push(client, &message, &[]);
+    push(client, &message, &[])
 }
 
-fn answer_stream(client: &TransportClient, handler: &dyn RpcHandler, request: StreamRequest) {
+/// Returns whether the write queue exceeds its bounds now.
+fn answer_stream(client: &TransportClient, handler: &dyn RpcHandler, request: StreamRequest) -> bool {
     let StreamRequest { stream_id } = request;
     match handler.stream_manager().open_stream(client, &stream_id) {
         Ok(ManagedBuffer::Bytes(body)) => {
@@ -256,7 +265,7 @@ fn answer_stream(client: &TransportClient, handler: &dyn RpcHandler, request: St
                     byte_count,
                 }),
                 &body,
-            );
+            )
         }
         Err(error) => push(
             client,
@@ -266,14 +275,14 @@ fn answer_stream(client: &TransportClient, handler: &dyn RpcHandler, request: St
     }
 }
 
-fn push(client: &TransportClient, message: &Message<Bytes>, follows: &[u8]) {
+fn push(client: &TransportClient, message: &Message<Bytes>, follows: &[u8]) -> bool {
     let mut out = Vec::new();
     match message.encode(&mut out) {
         Ok(()) => {
             out.extend_from_slice(follows);
             client
                 .shared()
-                .push_answer(spark_rpc_engine::Lane::Normal, &mut out);
+                .push_answer(spark_rpc_engine::Lane::Normal, &mut out)
         }
         Err(error) => {
             let cause = ConnectionError::Refused {
@@ -282,6 +291,7 @@ fn push(client: &TransportClient, message: &Message<Bytes>, follows: &[u8]) {
             };
             tracing::warn!(peer = %client.peer(), %error, "closing: an answer cannot be encoded");
             client.shared().close(crate::link::Closing::Now(cause));
+            false
         }
     }
 }

@@ -195,20 +195,23 @@ impl Shared {
         Ok(())
     }
 
-    /// Queues an answer; without effect when the connection has ended, or this side's direction of it.
-    pub(crate) fn push_answer(&self, lane: Lane, frame: &mut Vec<u8>) {
+    /// Queues an answer; without effect when the connection has ended, or this side's direction of it. Answers are never
+    /// refused: returns whether they exceed the queue's bounds now, so that no further requests are to be read.
+    pub(crate) fn push_answer(&self, lane: Lane, frame: &mut Vec<u8>) -> bool {
         let mut link = self.link();
         if link.ended.is_some() || link.shut {
-            return;
+            return false;
         }
         if frame.len() >= OWN_CHUNK {
             link.queue.push_owned_answer(lane, std::mem::take(frame));
         } else {
             link.queue.push_answer(lane, frame, || self.pool.lend());
         }
+        let over = link.queue.is_over();
         let waker = link.driver.take();
         drop(link);
         wake(waker);
+        over
     }
 
     /// Enters a request and queues its frame, whose id is written into it here.

@@ -1,9 +1,13 @@
 //! Handlers that make the reader wait.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use spark_rpc_transport::{Flow, NoRpcHandler, TransportConf, TransportContext};
-use spark_rpc_wire::Message;
+use bytes::Bytes;
+use spark_rpc_transport::{
+    Flow, ManagedBuffer, NoRpcHandler, StreamManager, TransportClient, TransportConf, TransportContext,
+};
+use spark_rpc_wire::{Message, RequestId, RpcRequest, StreamRequest};
 use tokio::sync::Semaphore;
 
 use crate::support::{Handlers, PORT, Seen, connect, connect_scripted, hosts, response, secs, settle, soon};
@@ -112,6 +116,59 @@ async fn a_paused_connection_can_be_closed() {
     assert_eq!(handlers.record.count(|seen| *seen == Seen::Inactive), 1);
 }
 
+/// A stream of 100 000 bytes, opened so many times.
+struct Large(Arc<AtomicUsize>);
+
+impl StreamManager for Large {
+    fn open_stream(&self, _: &TransportClient, _: &str) -> Result<ManagedBuffer, String> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(ManagedBuffer::Bytes(Bytes::from_static(&[7; 100_000])))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_read_full_of_small_requests_does_not_queue_bulk_beyond_the_bounds() {
+    let hosts = hosts();
+    let opened = Arc::new(AtomicUsize::new(0));
+    let handlers = Handlers::echo().with_streams(Large(Arc::clone(&opened)));
+    let conf = TransportConf {
+        write_queue_max_bytes: 150_000,
+        ..TransportConf::default()
+    };
+    let _server = hosts.serve_with(conf, &handlers).await;
+    let mut peer = hosts.raw_client().await;
+    let mut requests = Vec::new();
+    for n in 0..50 {
+        let stream_id = n.to_string();
+        Message::<Bytes>::from(StreamRequest { stream_id })
+            .encode(&mut requests)
+            .unwrap();
+    }
+    peer.send_raw(&requests).await;
+    settle().await;
+    assert!(
+        opened.load(Ordering::Relaxed) <= 3,
+        "{opened:?} streams wait for a peer that reads nothing"
+    );
+
+    for n in 0..50 {
+        let Message::StreamResponse(answer) = peer.expect_frame().await else {
+            panic!("a stream");
+        };
+        assert_eq!((answer.stream_id, answer.byte_count), (n.to_string(), 100_000));
+        assert_eq!(peer.expect_body().await.len(), 100_000);
+    }
+    let request = RpcRequest {
+        request_id: RequestId(1),
+        body: Bytes::from_static(b"still there?"),
+    };
+    peer.send(request).await;
+    assert_eq!(
+        peer.expect_frame().await,
+        response(RequestId(1), "still there?").into()
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn more_waiting_askers_than_are_woken_at_once_all_get_their_answers() {
     let hosts = hosts();
@@ -130,7 +187,7 @@ async fn more_waiting_askers_than_are_woken_at_once_all_get_their_answers() {
     let mut answers = Vec::new();
     for _ in 0..100 {
         let request = crate::support::expect_request(&mut peer).await;
-        Message::<bytes::Bytes>::from(response(request.request_id, "answer"))
+        Message::<Bytes>::from(response(request.request_id, "answer"))
             .encode(&mut answers)
             .unwrap();
     }
