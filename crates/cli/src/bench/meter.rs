@@ -96,21 +96,23 @@ impl Meter {
         server: impl AsyncFn() -> Result<Option<ProcessUsage>, Failure>,
     ) -> Result<Measured, Failure> {
         let progress = Progress::for_time("measuring", warm_up + time);
-        let began = Instant::now();
-        let until = async |end: Duration| {
-            while began.elapsed() < end {
-                let left = end.saturating_sub(began.elapsed());
+        let begun = Instant::now();
+        let until = async |end: Instant| {
+            while Instant::now() < end {
+                let left = end.saturating_duration_since(Instant::now());
                 tokio::time::sleep(left.min(PROGRESS_STEP)).await;
-                progress.set(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+                progress.set(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
             }
         };
-        until(warm_up).await;
+        until(begun + warm_up).await;
 
         let (client_before, server_before) = (ProcessUsage::of_this_process(), server().await?);
+        // The readings themselves may take long: the messages of the warm-up may have to be handled first.
         let mut readings = vec![(count().await?, Instant::now())];
+        let start = readings[0].1;
         self.phase.store(MEASURING, Ordering::Relaxed);
         for interval in 1..=INTERVALS {
-            until(warm_up + time * interval / INTERVALS).await;
+            until(start + time * interval / INTERVALS).await;
             readings.push((count().await?, Instant::now()));
         }
         self.phase.store(OVER, Ordering::Relaxed);
