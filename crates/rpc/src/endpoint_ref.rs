@@ -206,7 +206,10 @@ impl RpcEndpointRef {
             let Err(full @ SendError::Full { .. }) = result else {
                 return result;
             };
-            if tokio::time::timeout_at(deadline, self.room()).await.is_err() {
+            if tokio::time::timeout_at(deadline, self.room(size_of::<M>()))
+                .await
+                .is_err()
+            {
                 return Err(full);
             }
         }
@@ -439,7 +442,10 @@ impl RpcEndpointRef {
                     return Ask::new(State::Local(wait), meta).await;
                 }
                 Err(DispatchError::Refused(PostError::Full(_))) => {
-                    if tokio::time::timeout_at(until, self.room()).await.is_err() {
+                    if tokio::time::timeout_at(until, self.room(size_of::<M>()))
+                        .await
+                        .is_err()
+                    {
                         let phases = vec![(AskPhase::WaitingForRoom, now().saturating_duration_since(began))];
                         return Err(timeout(&meta, None, phases));
                     }
@@ -556,14 +562,14 @@ impl RpcEndpointRef {
             if let Err(error) = open.finish(frame) {
                 return State::Failed(Some(AskError::NotSent(TransportSendError::TooLong(error))));
             }
-            match self.request_frame(route, lane, frame, meta) {
+            match self.request_frame(route, lane, frame, meta, Duration::ZERO) {
                 Ok(RemoteAsk::Sent(pending)) => State::Remote {
                     pending,
                     connected_after: None,
                 },
                 Ok(RemoteAsk::Waits(wait)) => State::Outbox(wait),
                 Err(RemoteAskError::Failed(error)) => State::Failed(Some(error)),
-                Err(RemoteAskError::Full) => {
+                Err(RemoteAskError::Full | RemoteAskError::TooMany(_)) => {
                     let reference = self.clone();
                     let frame = std::mem::take(frame);
                     let (began, timeout) = (meta.began, Arc::clone(&meta.timeout));
@@ -595,15 +601,22 @@ impl RpcEndpointRef {
         };
         let until = tokio::time::Instant::from_std(meta.deadline());
         loop {
-            let state = match self.request_frame(route, lane, &mut frame, &meta) {
+            let waited = now().saturating_duration_since(began);
+            let state = match self.request_frame(route, lane, &mut frame, &meta, waited) {
                 Ok(RemoteAsk::Sent(pending)) => State::Remote {
                     pending,
                     connected_after: None,
                 },
                 Ok(RemoteAsk::Waits(wait)) => State::Outbox(wait),
                 Err(RemoteAskError::Failed(error)) => return Err(error),
-                Err(RemoteAskError::Full) => {
-                    if tokio::time::timeout_at(until, self.room()).await.is_err() {
+                Err(full @ (RemoteAskError::Full | RemoteAskError::TooMany(_))) => {
+                    let room = async {
+                        match &full {
+                            RemoteAskError::TooMany(client) => client.wait_for_request_room().await,
+                            _ => self.room(0).await,
+                        }
+                    };
+                    if tokio::time::timeout_at(until, room).await.is_err() {
                         let phases = vec![(AskPhase::WaitingForRoom, now().saturating_duration_since(began))];
                         return Err(timeout(&meta, route.peer.as_deref(), phases));
                     }
@@ -614,21 +627,23 @@ impl RpcEndpointRef {
         }
     }
 
+    /// Makes the request with what is left of its time after `waited`, which the caller knows without a look at the clock.
     fn request_frame(
         &self,
         route: &RemoteRoute,
         lane: Lane,
         frame: &mut Vec<u8>,
         meta: &Meta,
+        waited: Duration,
     ) -> Result<RemoteAsk, RemoteAskError> {
         let deadline = meta.deadline();
-        let left = || Some(deadline.saturating_duration_since(now()));
+        let left = Some(meta.timeout.duration.saturating_sub(waited));
         let mut lost = None;
         if let Some(client) = &route.connection {
-            match client.request_frame(lane, frame, left()) {
+            match client.request_frame(lane, frame, left) {
                 Ok(pending) => return Ok(RemoteAsk::Sent(pending)),
                 Err(TransportSendError::Closed(cause)) => lost = Some(cause),
-                Err(error) => return Err(RemoteAskError::of(error)),
+                Err(error) => return Err(RemoteAskError::of(error, client)),
             }
         }
         let Some(peer) = &route.peer else {
@@ -661,14 +676,11 @@ impl RpcEndpointRef {
                         timer: None,
                     }));
                 }
-                (Ok(PeerSend::Connected(client)), _) => {
-                    let left = (meta.timeout.duration).min(deadline.saturating_duration_since(meta.began));
-                    match client.request_frame(lane, frame, Some(left)) {
-                        Ok(pending) => return Ok(RemoteAsk::Sent(pending)),
-                        Err(TransportSendError::Closed(_)) => peer.lost(&client),
-                        Err(error) => return Err(RemoteAskError::of(error)),
-                    }
-                }
+                (Ok(PeerSend::Connected(client)), _) => match client.request_frame(lane, frame, left) {
+                    Ok(pending) => return Ok(RemoteAsk::Sent(pending)),
+                    Err(TransportSendError::Closed(_)) => peer.lost(&client),
+                    Err(error) => return Err(RemoteAskError::of(error, &client)),
+                },
                 (Err(PeerError::Full(full)), _) => {
                     return Err(RemoteAskError::Failed(AskError::Rejected {
                         endpoint: self.name().to_owned(),
@@ -680,8 +692,8 @@ impl RpcEndpointRef {
         }
     }
 
-    /// Waits until one more message might find room.
-    async fn room(&self) {
+    /// Waits until one more message might find room, which weighs `bytes` if the endpoint is in this env.
+    async fn room(&self, bytes: usize) {
         match &self.inner.route {
             Route::Local(LocalRoute { mailbox, env }) => {
                 let found = match mailbox {
@@ -689,7 +701,7 @@ impl RpcEndpointRef {
                     _ => env.dispatcher.find(self.name()).ok(),
                 };
                 if let Some(mailbox) = found {
-                    std::future::poll_fn(|cx| mailbox.poll_room(cx, 0)).await;
+                    std::future::poll_fn(|cx| mailbox.poll_room(cx, bytes)).await;
                 }
             }
             Route::Remote(route) => {
@@ -740,13 +752,16 @@ enum RemoteAsk {
 
 enum RemoteAskError {
     Full,
+    /// As many requests as allowed wait for their answer on this connection.
+    TooMany(TransportClient),
     Failed(AskError),
 }
 
 impl RemoteAskError {
-    fn of(error: TransportSendError) -> Self {
+    fn of(error: TransportSendError, client: &TransportClient) -> Self {
         match error {
-            TransportSendError::Full(_) | TransportSendError::TooManyRequests { .. } => RemoteAskError::Full,
+            TransportSendError::Full(_) => RemoteAskError::Full,
+            TransportSendError::TooManyRequests { .. } => RemoteAskError::TooMany(client.clone()),
             TransportSendError::Closed(cause) => RemoteAskError::Failed(AskError::Disconnected(cause)),
             other => RemoteAskError::Failed(AskError::NotSent(other)),
         }

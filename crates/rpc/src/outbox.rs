@@ -268,10 +268,8 @@ async fn deliver(message: OutboxMessage, client: &TransportClient) -> Result<(),
                     slot.sent(pending);
                     return Ok(());
                 }
-                Err(TransportSendError::Full(_) | TransportSendError::TooManyRequests { .. }) => {
-                    client.wait_for_room().await;
-                    tokio::task::yield_now().await;
-                }
+                Err(TransportSendError::Full(_)) => client.wait_for_room().await,
+                Err(TransportSendError::TooManyRequests { .. }) => client.wait_for_request_room().await,
                 Err(error) => {
                     let error = not_sent(error);
                     slot.fail(error.clone());

@@ -161,6 +161,17 @@ impl TransportClient {
         self.wait(|link| &mut link.want_room, done).await;
     }
 
+    /// Waits until fewer requests than allowed wait for their answer, or the connection has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn wait_for_request_room(&self) {
+        let most = self.shared.conf.max_pending_requests;
+        let done = |link: &Link| (link.pending.waiting() < most || link.ended.is_some()).then_some(());
+        self.wait(|link| &mut link.want_request, done).await;
+    }
+
     /// Notes that the connection is about to be used, so that it does not idle out in between.
     pub(crate) fn touch(&self) {
         self.shared.link().idle.request(now());

@@ -350,6 +350,7 @@ impl Driver {
         if fired || link.timer_stale {
             link.timer_stale = false;
             link.pending.expire(now, &mut self.wakers);
+            link.want_request.take_all(&mut self.wakers);
             if let Some(cause) = self.judge(&link.idle.check(now, link.pending.waiting()), now) {
                 return Some(cause);
             }
@@ -472,6 +473,7 @@ impl Driver {
             link.queue.written(chunk.frames, chunk.bytes.len());
         }
         link.want_room.take_all(&mut wakers);
+        link.want_request.take_all(&mut wakers);
         link.want_end.take_all(&mut wakers);
         drop(link);
 

@@ -190,6 +190,7 @@ impl Intake {
                 Err(_) => late += 1,
             }
         }
+        link.want_request.take_all(wakers);
         drop(link);
         if self.replies.capacity() > KEPT_REPLIES {
             self.replies = Vec::new();

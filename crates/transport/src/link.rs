@@ -46,6 +46,8 @@ pub(crate) struct Link {
     pub(crate) ended: Option<Arc<ConnectionError>>,
     /// Who waits for room in the queue.
     pub(crate) want_room: Waiters,
+    /// Who waits for a place among the pending requests. Woken whenever one may have become free, to look again.
+    pub(crate) want_request: Waiters,
     /// The largest frame that was refused since there was room last. Room that it does not fit into is none: whoever
     /// waited for it would be sent back at once, and come again.
     refused: usize,
@@ -164,6 +166,7 @@ impl Shared {
             shut: false,
             ended: None,
             want_room: Waiters::default(),
+            want_request: Waiters::default(),
             refused: 0,
             want_end: Waiters::default(),
         };
@@ -253,7 +256,12 @@ impl Shared {
     }
 
     pub(crate) fn cancel(&self, id: AskId) {
-        self.link().pending.cancel(id);
+        let mut wakers = Vec::new();
+        let mut link = self.link();
+        link.pending.cancel(id);
+        link.want_request.take_all(&mut wakers);
+        drop(link);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn close(&self, closing: Closing) {

@@ -1,0 +1,154 @@
+//! Waiting for room: neither busily, nor for longer than an ask may take, nor for less room than is needed.
+
+mod support;
+
+use std::time::Duration;
+
+use spark_rpc::config::RpcConf;
+use spark_rpc::{AskError, AskPhase};
+use spark_rpc_testkit::{MemoryNetwork, MemorySettings};
+use support::lab::Lab;
+use support::messages::*;
+use support::{Pair, client, server, settle};
+
+/// Settings with which one request at a time may wait for its answer.
+fn one_request() -> RpcConf {
+    let mut conf = RpcConf::default();
+    conf.transport.max_pending_requests = 1;
+    conf
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+// Virtual time stands still while a task is busy: these tests do not end if one looks for room again and again.
+
+#[tokio::test(start_paused = true)]
+async fn asks_beyond_the_allowed_number_wait_until_others_have_their_answers() {
+    let pair = Pair::with_conf(one_request()).await;
+    let lab = Lab::default();
+    pair.server.setup_endpoint("lab", lab.clone()).unwrap();
+    let far = pair.far("lab").await;
+    let first = tokio::spawn(far.ask(Keep(1)));
+    let second = tokio::spawn(far.ask(Echo("second".into())));
+    settle().await;
+    assert!(
+        !second.is_finished(),
+        "the first one has the only place until it is answered"
+    );
+    lab.kept.lock().unwrap().remove(0).send(1);
+    assert_eq!(first.await.unwrap().unwrap(), 1);
+    assert_eq!(second.await.unwrap().unwrap(), "second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn asks_beyond_the_allowed_number_wait_until_others_are_given_up() {
+    let pair = Pair::with_conf(one_request()).await;
+    pair.server.setup_endpoint("lab", Lab::default()).unwrap();
+    let far = pair.far("lab").await;
+    let dropped = far.ask(Keep(1));
+    let second = tokio::spawn(far.ask(Keep(2)));
+    settle().await;
+    drop(dropped);
+    settle().await;
+    let third = tokio::spawn(far.ask(Echo("third".into())));
+    settle().await;
+    assert!(!third.is_finished(), "the second one has the place now");
+    second.abort();
+    assert_eq!(third.await.unwrap().unwrap(), "third");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_connection_goes_out_request_by_request() {
+    let net = MemoryNetwork::new(1);
+    let server = server(&net.host("server"), 7077, RpcConf::default()).await;
+    server.setup_endpoint("lab", Lab::default()).unwrap();
+    let client = client(&net.host("client"), one_request()).await;
+    let far = client.endpoint_ref("spark://lab@server:7077".parse().unwrap());
+    let asks: Vec<_> = (0..5).map(|n| far.ask(Echo(n.to_string()))).collect();
+    let asks: Vec<_> = asks.into_iter().map(tokio::spawn).collect();
+    for (n, ask) in asks.into_iter().enumerate() {
+        assert_eq!(ask.await.unwrap().unwrap(), n.to_string());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_for_an_ask_includes_its_wait_for_room() {
+    let pair = Pair::with_conf(one_request()).await;
+    let lab = Lab::default();
+    pair.server.setup_endpoint("lab", lab.clone()).unwrap();
+    let far = pair.far("lab").await;
+    let began = tokio::time::Instant::now();
+    let first = tokio::spawn(far.ask_within(Keep(1), ms(300)));
+    let second = far.ask_within(Keep(2), ms(500)).await;
+    assert!(
+        began.elapsed() >= ms(500) && began.elapsed() < ms(520),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(first.await.unwrap().is_err());
+    let Err(AskError::Timeout(timeout)) = second else {
+        panic!("nobody answered: {second:?}");
+    };
+    assert_eq!(timeout.reached(), AskPhase::AwaitingReply);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_message_waits_for_as_much_room_as_it_needs() {
+    let settings = MemorySettings {
+        send_buffer: 256,
+        ..MemorySettings::default()
+    };
+    let net = MemoryNetwork::with_settings(1, settings);
+    let mut conf = RpcConf::default();
+    conf.transport.write_queue_max_bytes = 4_096;
+    let server = server(&net.host("server"), 7077, conf.clone()).await;
+    let lab = Lab::default();
+    server.setup_endpoint("lab", lab.clone()).unwrap();
+    let client = client(&net.host("client"), conf).await;
+    let far = client
+        .setup_endpoint_ref("spark://lab@server:7077")
+        .await
+        .unwrap();
+
+    net.partition(&["server"], &["client"]);
+    far.send(Bulk(vec![0; 3_000])).unwrap();
+    far.send(Bulk(vec![0; 3_000]))
+        .expect_err("it is full for this one");
+    far.send(Note(1)).expect("a small one still fits");
+    let asked = tokio::spawn(far.ask(Echo("x".repeat(2_000))));
+    let waiting = far.clone();
+    let sent = tokio::spawn(async move { waiting.send_wait(Bulk(vec![0; 2_000])).await });
+    settle().await;
+    assert!(
+        !sent.is_finished() && !asked.is_finished(),
+        "there is room, but not enough"
+    );
+    net.heal();
+    sent.await.unwrap().unwrap();
+    assert_eq!(asked.await.unwrap().unwrap().len(), 2_000);
+    lab.log.has("bulk 2000").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_waits_for_room_in_the_endpoint_that_has_the_name_now() {
+    let mut conf = RpcConf::default();
+    conf.inbox.max_messages = 1;
+    let pair = Pair::with_conf(conf).await;
+    let first = Lab::default();
+    let near = pair.server.setup_endpoint("lab", first.clone()).unwrap();
+    let far = pair.far("lab").await;
+    far.send(Note(1)).unwrap();
+    first.log.has("note 1").await;
+
+    pair.server.stop(&near);
+    let second = Lab::default();
+    let near = pair.server.setup_endpoint("lab", second.clone()).unwrap();
+    near.send(Block()).unwrap();
+    second.log.has("blocked").await;
+    far.send(Note(2)).unwrap();
+    settle().await;
+    second.gate.open(1);
+    second.log.has("note 2").await;
+}
