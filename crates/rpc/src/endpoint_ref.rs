@@ -276,7 +276,8 @@ impl RpcEndpointRef {
     ///
     /// # Errors
     ///
-    /// [`AskError::RetriesExhausted`] with the last attempt's error, or that error itself if it would repeat.
+    /// [`AskError::RetriesExhausted`] with the last attempt's error, or that error itself if it would repeat and no
+    /// attempt can have been handled.
     ///
     /// # Cancel safety
     ///
@@ -292,19 +293,22 @@ impl RpcEndpointRef {
         let timeout = Arc::new(within_reach(timeout.into()));
         let attempts = env.conf.num_retries;
         let mut attempt = 1;
+        // The last error says nothing about the attempts before it.
+        let mut maybe_handled = false;
         loop {
             let error = match self.ask_timeout(message.clone(), Arc::clone(&timeout)).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
-            if repeats(&error) {
+            if repeats(&error) && !maybe_handled {
                 return Err(error);
             }
+            maybe_handled |= error.handled() != Handled::No;
             tracing::warn!(endpoint = %self, message = M::NAME, attempt, %error, "an attempt of ask_with_retry failed");
-            if attempt == attempts {
+            if attempt == attempts || repeats(&error) {
                 return Err(AskError::RetriesExhausted {
                     message: M::NAME,
-                    attempts,
+                    attempts: attempt,
                     last: Box::new(error),
                 });
             }

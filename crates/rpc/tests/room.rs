@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use spark_rpc::config::RpcConf;
-use spark_rpc::{AskError, AskPhase};
+use spark_rpc::{AskError, AskPhase, Handled};
 use spark_rpc_testkit::{MemoryNetwork, MemorySettings};
 use support::lab::Lab;
 use support::messages::*;
@@ -151,4 +151,29 @@ async fn a_message_waits_for_room_in_the_endpoint_that_has_the_name_now() {
     settle().await;
     second.gate.open(1);
     second.log.has("note 2").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retried_ask_whose_first_attempt_may_have_been_handled_never_ends_as_not_handled() {
+    let pair = Pair::new().await;
+    let lab = Lab::default();
+    pair.server.setup_endpoint("lab", lab.clone()).unwrap();
+    let far = pair.far("lab").await;
+    let retried = tokio::spawn(async move { far.ask_with_retry(Keep(1), ms(100)).await });
+    lab.log.has("keep 1").await;
+    // Past the first attempt, and before the second.
+    settle().await;
+    settle().await;
+    assert_eq!(
+        lab.log.count("keep 1"),
+        1,
+        "the first attempt was handled, and not answered"
+    );
+    pair.client.shutdown().await;
+    let error = retried.await.unwrap().unwrap_err();
+    assert!(
+        matches!(error, AskError::RetriesExhausted { attempts: 2, .. }),
+        "{error:?}"
+    );
+    assert_eq!(error.handled(), Handled::Unknown);
 }
