@@ -49,7 +49,7 @@ impl Recorded {
         let Some(to) = life.kept_reference(node, name) else {
             return;
         };
-        let order = life.order::<Work>(&to, Act::Answer, 0, true);
+        let order = life.order::<Work>(&to, Act::Answer, 0, !life.plan.tight);
         life.ask(to, order, Way::Plain, ms(limit_ms)).await;
     }
 

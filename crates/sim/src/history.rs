@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -73,6 +73,7 @@ pub enum Event {
     ShutdownEnded {
         life: LifeId,
         took: Duration,
+        limit: Duration,
         endpoints_aborted: Vec<String>,
         connections_aborted: usize,
         /// What the env counts as dropped over its whole life.
@@ -245,7 +246,8 @@ impl History {
 #[derive(Debug, Clone)]
 pub struct Recorder {
     inner: Arc<Mutex<Inner>>,
-    began: Instant,
+    /// Set by the first event.
+    began: Arc<OnceLock<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -257,18 +259,18 @@ struct Inner {
 }
 
 impl Recorder {
-    /// An empty history that begins now.
+    /// An empty history, whose time begins with its first event.
     #[must_use]
     pub fn new() -> Self {
         Self {
             inner: Arc::default(),
-            began: Instant::now(),
+            began: Arc::default(),
         }
     }
 
     /// Adds an event.
     pub fn record(&self, event: Event) {
-        let at = self.began.elapsed();
+        let at = self.began.get_or_init(Instant::now).elapsed();
         self.inner().history.entries.push(Entry { at, event });
     }
 
@@ -302,6 +304,14 @@ impl Recorder {
             stream: *stream,
             number: ordered.then_some(*last),
         }
+    }
+
+    /// The last `count` events so far.
+    #[must_use]
+    pub fn last(&self, count: usize) -> Vec<Entry> {
+        let inner = self.inner();
+        let entries = &inner.history.entries;
+        entries[entries.len().saturating_sub(count)..].to_vec()
     }
 
     /// Takes the history out.

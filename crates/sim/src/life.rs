@@ -29,7 +29,8 @@ pub(crate) struct Life {
     tasks: Mutex<JoinSet<()>>,
     /// References that are used again and again.
     refs: Mutex<BTreeMap<String, RpcEndpointRef>>,
-    registered: Mutex<BTreeMap<String, Registration>>,
+    /// Its endpoints by name.
+    registered: Mutex<BTreeMap<String, (Registration, RpcEndpointRef)>>,
     over: AtomicBool,
 }
 
@@ -102,8 +103,8 @@ impl Life {
             env.setup_endpoint(name, endpoint)
         };
         match result {
-            Ok(_) => {
-                lock(&self.registered).insert(name.to_owned(), registration);
+            Ok(reference) => {
+                lock(&self.registered).insert(name.to_owned(), (registration, reference));
                 self.recorder.record(Event::Registered {
                     registration,
                     life: self.id,
@@ -123,11 +124,11 @@ impl Life {
     /// Stops an endpoint; returns whether there was one.
     pub(crate) fn stop(&self, name: &str) -> bool {
         let Some(env) = self.env() else { return false };
-        let Some(registration) = lock(&self.registered).remove(name) else {
+        let Some((registration, reference)) = lock(&self.registered).remove(name) else {
             return false;
         };
         self.recorder.record(Event::Stopped { registration });
-        env.stop(&env.endpoint_ref(RpcEndpointAddress::new(name, env.address().cloned())));
+        env.stop(&reference);
         true
     }
 
@@ -140,11 +141,17 @@ impl Life {
         lock(&self.tasks).spawn(work);
     }
 
-    /// A reference to an endpoint of a node, which need not exist.
+    /// A reference to an endpoint of this life.
+    pub(crate) fn own_reference(&self, name: &str) -> Option<RpcEndpointRef> {
+        let registered = lock(&self.registered);
+        registered.get(name).map(|(_, reference)| reference.clone())
+    }
+
+    /// A reference to an endpoint of a node with a listener, which need not exist.
     pub(crate) fn reference(&self, node: usize, name: &str) -> Option<RpcEndpointRef> {
         let env = self.env()?;
-        let address = (node < SERVERS).then(|| RpcAddress::new(NODES[node], PORT));
-        Some(env.endpoint_ref(RpcEndpointAddress::new(name, address)))
+        let address = RpcAddress::new(NODES[node], PORT);
+        Some(env.endpoint_ref(RpcEndpointAddress::new(name, Some(address))))
     }
 
     /// The same, made at its first use and kept.
@@ -323,6 +330,7 @@ impl Life {
         self.recorder.record(Event::ShutdownEnded {
             life: self.id,
             took: began.elapsed(),
+            limit: env.conf().drain_limit,
             endpoints_aborted: report.endpoints_aborted,
             connections_aborted: report.connections_aborted,
             dropped: stats.dropped,
@@ -339,6 +347,7 @@ impl Life {
     pub(crate) fn end(&self) {
         drop(std::mem::take(&mut *lock(&self.tasks)));
         lock(&self.refs).clear();
+        lock(&self.registered).clear();
         let env = lock(&self.env).take();
         drop(env);
     }

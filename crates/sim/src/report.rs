@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use crate::check::{Violation, check};
-use crate::history::{Event, History, Outcome};
+use crate::history::{Event, History, Outcome, Recorder};
 use crate::plan::Plan;
 use crate::run::run;
 
@@ -23,13 +26,28 @@ pub struct Report {
 
 /// Runs `seed` and checks what happens.
 ///
+/// A run that makes no progress cannot be ended from inside. After two minutes of real time, hundreds of times what runs
+/// take, its last events are printed and the process exits with code 101.
+///
 /// # Panics
 ///
 /// Panics inside of an async runtime.
 #[must_use]
 pub fn simulate(seed: u64) -> Report {
     let plan = Plan::new(seed);
-    let history = run(&plan);
+    let recorder = Recorder::new();
+    let (done, running) = mpsc::channel::<()>();
+    let watched = recorder.clone();
+    let watchdog = thread::spawn(move || {
+        if running.recv_timeout(MOST_REAL_TIME) == Err(mpsc::RecvTimeoutError::Timeout) {
+            watched.last(LAST).iter().for_each(|entry| eprintln!("{entry}"));
+            eprintln!("seed {seed} makes no progress; {}", replay(seed));
+            std::process::exit(101);
+        }
+    });
+    let history = run(&plan, &recorder);
+    drop(done);
+    watchdog.join().expect("it only waits");
     Report {
         violations: check(&history),
         digest: history.digest(),
@@ -92,12 +110,12 @@ impl fmt::Display for Report {
         if self.violations.len() > LAST {
             writeln!(f, "and {} more", self.violations.len() - LAST)?;
         }
-        write!(
-            f,
-            "replay with: cargo xtask sim --seed {} --trace",
-            self.plan.seed
-        )
+        f.write_str(&replay(self.plan.seed))
     }
+}
+
+fn replay(seed: u64) -> String {
+    format!("replay with: cargo xtask sim --seed {seed} --trace")
 }
 
 fn word(outcome: &Outcome) -> &'static str {
@@ -113,3 +131,5 @@ fn word(outcome: &Outcome) -> &'static str {
 
 /// How much of a failed run is printed.
 const LAST: usize = 40;
+/// How long a run may take on the clock on the wall.
+const MOST_REAL_TIME: Duration = Duration::from_secs(120);

@@ -17,11 +17,14 @@ use crate::workload::work;
 
 /// Runs `plan` in virtual time, on a runtime of its own in this thread.
 ///
+/// Virtual time stands still while any task can go on. A task that keeps itself busy without end therefore hangs the run:
+/// `recorder` is there for somebody else to look at then.
+///
 /// # Panics
 ///
 /// Panics inside of another runtime.
 #[must_use]
-pub fn run(plan: &Plan) -> History {
+pub fn run(plan: &Plan, recorder: &Recorder) -> History {
     count_panics();
     let before = PANICS.get();
     let runtime = Builder::new_current_thread()
@@ -30,7 +33,7 @@ pub fn run(plan: &Plan) -> History {
         .build()
         .expect("a runtime without IO needs nothing from the system");
     runtime.block_on(async {
-        let mut world = World::new(plan);
+        let mut world = World::new(plan, recorder.clone());
         world.go().await;
         world.wind_up().await;
         world.finish(before).await
@@ -68,7 +71,7 @@ enum Step {
 }
 
 impl World {
-    fn new(plan: &Plan) -> Self {
+    fn new(plan: &Plan, recorder: Recorder) -> Self {
         let mut rng = Rng::new(plan.seed);
         let net = MemoryNetwork::with_settings(rng.next_u64(), plan.memory.clone());
         for name in NODES {
@@ -79,7 +82,7 @@ impl World {
         Self {
             plan: Arc::new(plan.clone()),
             net,
-            recorder: Recorder::new(),
+            recorder,
             rng,
             until: began + plan.length,
             nodes: NODES.iter().map(|_| Node::default()).collect(),

@@ -46,7 +46,7 @@ fn ask(life: &Arc<Life>, rng: &mut Rng) {
         _ => Way::Plain,
     };
     let act = act(rng);
-    let back = matches!(act, Act::CallBack { .. }).then(|| life.reference(life.id.node, "calls"));
+    let back = matches!(act, Act::CallBack { .. }).then(|| life.own_reference("calls"));
     let fresh = rng.percent(30);
     let (node, name, filler) = (index(rng, SERVERS), any_name(rng), filler_len(rng));
     let asker = Arc::clone(life);
