@@ -246,21 +246,28 @@ pub(crate) async fn run_lane<E: ConcurrentRpcEndpoint, G: Send>(
     let mut stopped = false;
     poll_fn(|cx| {
         loop {
-            while !stopped && running.len() < limit {
+            // A step begins before the next one is taken: if its handler blocks this thread, what waits is left to the
+            // other lanes.
+            let mut took = false;
+            if !stopped && running.len() < limit {
                 match seat.mailbox.poll_step(cx) {
-                    Poll::Ready(Some(step)) => running.push(run_step(
-                        Arc::clone(&endpoint),
-                        Arc::clone(&seat.mailbox),
-                        Arc::clone(&seat.context),
-                        step,
-                    )),
+                    Poll::Ready(Some(step)) => {
+                        took = true;
+                        running.push(run_step(
+                            Arc::clone(&endpoint),
+                            Arc::clone(&seat.mailbox),
+                            Arc::clone(&seat.context),
+                            step,
+                        ));
+                    }
                     Poll::Ready(None) => stopped = true,
-                    Poll::Pending => break,
+                    Poll::Pending => {}
                 }
             }
             match running.poll_next_unpin(cx) {
                 Poll::Ready(Some(())) => {}
                 Poll::Ready(None) if stopped => return Poll::Ready(()),
+                Poll::Ready(None) | Poll::Pending if took => {}
                 Poll::Ready(None) | Poll::Pending => return Poll::Pending,
             }
         }

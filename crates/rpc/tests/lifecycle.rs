@@ -363,6 +363,21 @@ async fn a_blocked_isolated_endpoint_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
+async fn the_threads_of_an_isolated_endpoint_may_all_block() {
+    let env = RpcEnv::builder("env").client_mode().start().await.unwrap();
+    let meeting = BlockingMeeting(std::sync::Barrier::new(3));
+    let isolated = env
+        .setup_isolated_concurrent_endpoint("isolated", 3, meeting)
+        .unwrap();
+    let asks = [isolated.ask(Sum()), isolated.ask(Sum()), isolated.ask(Sum())];
+    for ask in asks {
+        ask.await.unwrap();
+    }
+    env.stop(&isolated);
+    assert!(env.shutdown().await.is_clean());
+}
+
+#[tokio::test]
 async fn an_isolated_endpoint_has_the_same_life_cycle() {
     let env = RpcEnv::builder("env").client_mode().start().await.unwrap();
     let lab = Lab::default();
@@ -400,6 +415,14 @@ async fn endpoints_run_on_as_many_own_threads_as_the_setting_says() {
         names.iter().all(|name| name == "dispatcher-event-loop"),
         "{names:?}"
     );
+
+    // Two handlers that block at the same time need two threads; they would wait for ever on one.
+    let meeting = BlockingMeeting(std::sync::Barrier::new(2));
+    let meeting = env.setup_concurrent_endpoint("meeting", meeting).unwrap();
+    let asks = [meeting.ask(Sum()), meeting.ask(Sum())];
+    for ask in asks {
+        ask.await.unwrap();
+    }
     env.shutdown().await;
 }
 
