@@ -614,6 +614,32 @@ async fn a_control_message_passes_those_that_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_control_message_passes_those_that_the_endpoint_has_already_taken() {
+    let pair = Pair::new().await;
+    let lab = Lab::default();
+    let [near, _] = near_and_far(&pair, &lab).await;
+    settle().await;
+    // These are queued together and so are taken together.
+    near.send(Block()).unwrap();
+    near.send(Note(1)).unwrap();
+    near.send(Block()).unwrap();
+    near.send(Note(2)).unwrap();
+    let before = lab.log.has("blocked").await.len();
+    near.send(Urgent(3)).unwrap();
+    near.send(Urgent(4)).unwrap();
+    lab.gate.open(1);
+    let entries = lab.log.len(before + 5).await;
+    assert_eq!(
+        entries[before..],
+        ["unblocked", "urgent 3", "urgent 4", "note 1", "blocked"]
+    );
+    near.send(Urgent(5)).unwrap();
+    lab.gate.open(1);
+    let entries = lab.log.len(before + 8).await;
+    assert_eq!(entries[before + 5..], ["unblocked", "urgent 5", "note 2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_limit_of_nothing_and_one_beyond_all_clocks() {
     let pair = Pair::new().await;
     for reference in near_and_far(&pair, &Lab::default()).await {
