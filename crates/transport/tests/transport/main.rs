@@ -10,6 +10,7 @@ mod reading;
 mod requests;
 mod shutdown;
 mod silence;
+mod sockets;
 mod streams;
 mod support;
 mod writing;
