@@ -352,6 +352,8 @@ impl Driver {
             link.pending.expire(now, &mut self.wakers);
             link.want_request.take_all(&mut self.wakers);
             if let Some(cause) = self.judge(&link.idle.check(now, link.pending.waiting()), now) {
+                // Said before the lock is released, so that nobody is handed a connection that is about to end.
+                link.closing = Some(Closing::Now(cause.clone()));
                 return Some(cause);
             }
             let next = self.next_look(&mut link, now);
