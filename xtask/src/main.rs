@@ -7,6 +7,7 @@ mod bench;
 mod catalogue;
 mod check;
 mod fuzz;
+mod javaids;
 mod process;
 mod report;
 mod sim;
@@ -40,7 +41,7 @@ struct Command {
     run: fn(&[String]) -> Result<(), Failure>,
 }
 
-const COMMANDS: [Command; 6] = [
+const COMMANDS: [Command; 7] = [
     Command {
         name: "check",
         summary: "everything that CI runs, in the same order",
@@ -70,6 +71,12 @@ const COMMANDS: [Command; 6] = [
         summary: "the fuzz targets, for a given time",
         help: fuzz::HELP,
         run: fuzz::main,
+    },
+    Command {
+        name: "javaids",
+        summary: "the ids of Spark's classes, from its own jars",
+        help: javaids::HELP,
+        run: javaids::main,
     },
     Command {
         name: "bench",
