@@ -1,7 +1,7 @@
 //! What stands in `#[java(…)]`.
 
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, Expr, LitStr};
+use syn::{Attribute, Expr, Ident, LitStr};
 
 /// All that can be said of a type, a variant or a field; what fits where is checked by the user of each.
 #[derive(Default)]
@@ -21,7 +21,20 @@ pub(crate) struct Attributes {
     pub(crate) superclass: bool,
     pub(crate) nullable: bool,
     pub(crate) default: bool,
+    /// What stands there, in order.
+    seen: Vec<Ident>,
 }
+
+/// Places for attributes, and what may stand there.
+pub(crate) const ON_CLASS: (&str, &[&str]) =
+    ("a class", &["class", "uid", "extends", "write_object", "module"]);
+pub(crate) const ON_ENUM: (&str, &[&str]) = ("an enum of classes", &["ty"]);
+pub(crate) const ON_CONSTANTS: (&str, &[&str]) = ("an enum of constants", &["java_enum", "scala_enum"]);
+pub(crate) const ON_FIELD: (&str, &[&str]) =
+    ("a field", &["name", "ty", "superclass", "nullable", "default"]);
+pub(crate) const ON_WRAPPER: (&str, &[&str]) = ("a wrapping variant", &["transparent", "other"]);
+pub(crate) const ON_JAVA_CONSTANT: (&str, &[&str]) = ("a constant of a Java enum", &["name"]);
+pub(crate) const ON_SCALA_CONSTANT: (&str, &[&str]) = ("a value of a Scala enumeration", &["id"]);
 
 impl Attributes {
     pub(crate) fn of(attributes: &[Attribute]) -> syn::Result<Self> {
@@ -33,6 +46,24 @@ impl Attributes {
             attribute.parse_nested_meta(|meta| all.set(&meta))?;
         }
         Ok(all)
+    }
+
+    /// Complains about attributes that mean nothing in this place.
+    pub(crate) fn only(&self, (place, allowed): (&str, &[&str])) -> syn::Result<()> {
+        match self
+            .seen
+            .iter()
+            .find(|name| !allowed.iter().any(|allowed| *name == allowed))
+        {
+            Some(name) => {
+                let text = format!(
+                    "`{name}` means nothing on {place}; allowed are {}",
+                    allowed.join(", ")
+                );
+                Err(syn::Error::new(name.span(), text))
+            }
+            None => Ok(()),
+        }
     }
 
     fn set(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
@@ -57,6 +88,7 @@ impl Attributes {
             "default" => self.default = true,
             _ => return Err(meta.error("unknown attribute")),
         }
+        self.seen.push(name.clone());
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use quote::quote;
 use syn::spanned::Spanned;
 use syn::{DataEnum, DataStruct, DeriveInput, Fields, Generics, LitStr, Member, parse_quote};
 
-use crate::attributes::Attributes;
+use crate::attributes::{Attributes, ON_CLASS, ON_ENUM, ON_WRAPPER};
 use crate::fields::{self, Field};
 
 pub(crate) fn of_struct(
@@ -13,6 +13,7 @@ pub(crate) fn of_struct(
     attributes: &Attributes,
     data: &DataStruct,
 ) -> syn::Result<TokenStream> {
+    attributes.only(ON_CLASS)?;
     let class = class_of(attributes, input.ident.span())?;
     let all = fields::of(&data.fields)?;
     let name = &input.ident;
@@ -105,6 +106,7 @@ pub(crate) fn of_enum(
     attributes: &Attributes,
     data: &DataEnum,
 ) -> syn::Result<TokenStream> {
+    attributes.only(ON_ENUM)?;
     let name = &input.ident;
     let generics = bounded(&input.generics);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
@@ -116,6 +118,7 @@ pub(crate) fn of_enum(
         let own = Attributes::of(&variant.attrs)?;
         let ident = &variant.ident;
         if own.transparent || own.other {
+            own.only(ON_WRAPPER)?;
             let Fields::Unnamed(fields) = &variant.fields else {
                 return Err(syn::Error::new(variant.span(), "this variant holds one value"));
             };
@@ -136,6 +139,7 @@ pub(crate) fn of_enum(
             }
             continue;
         }
+        own.only(ON_CLASS)?;
         let class = class_of(&own, variant.ident.span())?;
         let all = fields::of(&variant.fields)?;
         let bind = all.iter().map(|field| {

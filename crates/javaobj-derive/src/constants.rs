@@ -5,7 +5,7 @@ use quote::quote;
 use syn::spanned::Spanned;
 use syn::{DataEnum, DeriveInput, Fields, LitStr};
 
-use crate::attributes::Attributes;
+use crate::attributes::{Attributes, ON_CONSTANTS, ON_JAVA_CONSTANT, ON_SCALA_CONSTANT};
 use crate::fields::capitals;
 
 pub(crate) fn of_enum(
@@ -13,6 +13,13 @@ pub(crate) fn of_enum(
     attributes: &Attributes,
     data: &DataEnum,
 ) -> syn::Result<TokenStream> {
+    attributes.only(ON_CONSTANTS)?;
+    if !input.generics.params.is_empty() {
+        return Err(syn::Error::new(
+            input.generics.span(),
+            "constants have no parameters",
+        ));
+    }
     let mut variants = Vec::new();
     let mut names = Vec::new();
     let mut ids = Vec::new();
@@ -22,6 +29,11 @@ pub(crate) fn of_enum(
             return Err(syn::Error::new(variant.fields.span(), "a constant holds nothing"));
         }
         let own = Attributes::of(&variant.attrs)?;
+        own.only(if attributes.java_enum.is_some() {
+            ON_JAVA_CONSTANT
+        } else {
+            ON_SCALA_CONSTANT
+        })?;
         names.push(match &own.name {
             Some(name) => name.value(),
             None => capitals(&variant.ident.to_string()),

@@ -5,7 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Fields, GenericArgument, Index, Member, PathArguments, Type};
 
-use crate::attributes::Attributes;
+use crate::attributes::{Attributes, ON_FIELD};
 
 /// One field and what its attributes say.
 pub(crate) struct Field<'a> {
@@ -21,6 +21,7 @@ pub(crate) fn of(fields: &Fields) -> syn::Result<Vec<Field<'_>>> {
     let mut all = Vec::new();
     for (at, field) in fields.iter().enumerate() {
         let attributes = Attributes::of(&field.attrs)?;
+        attributes.only(ON_FIELD)?;
         let java_name = match (&attributes.name, &field.ident) {
             (Some(name), _) => name.value(),
             (None, Some(ident)) => camel_case(&ident.to_string()),

@@ -6,7 +6,7 @@ mod constants;
 mod fields;
 
 use proc_macro::TokenStream;
-use quote::quote;
+use proc_macro2::TokenStream as TokenStream2;
 use syn::{Data, DeriveInput, parse_macro_input};
 
 /// Maps a struct to a Java class, or an enum to several classes or to the constants of an enum.
@@ -41,19 +41,79 @@ use syn::{Data, DeriveInput, parse_macro_input};
 #[proc_macro_derive(JavaObject, attributes(java))]
 pub fn java_object(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    let expanded = attributes::Attributes::of(&input.attrs).and_then(|attributes| match &input.data {
-        Data::Struct(data) => classes::of_struct(&input, &attributes, data),
+    expand(&input)
+        .unwrap_or_else(|error| error.to_compile_error())
+        .into()
+}
+
+fn expand(input: &DeriveInput) -> syn::Result<TokenStream2> {
+    let attributes = attributes::Attributes::of(&input.attrs)?;
+    match &input.data {
+        Data::Struct(data) => classes::of_struct(input, &attributes, data),
         Data::Enum(data) if attributes.java_enum.is_some() || attributes.scala_enum.is_some() => {
-            constants::of_enum(&input, &attributes, data)
+            constants::of_enum(input, &attributes, data)
         }
-        Data::Enum(data) => classes::of_enum(&input, &attributes, data),
+        Data::Enum(data) => classes::of_enum(input, &attributes, data),
         Data::Union(_) => Err(syn::Error::new(input.ident.span(), "a union has no Java class")),
-    });
-    match expanded {
-        Ok(tokens) => tokens.into(),
-        Err(error) => {
-            let error = error.to_compile_error();
-            quote!(#error).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(input: &str) -> String {
+        let input = syn::parse_str(input).unwrap();
+        expand(&input).expect_err("this makes no sense").to_string()
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_explained() {
+        for (input, text) in [
+            ("struct A { x: i32 }", "which Java class?"),
+            ("#[java(class = \"a/A\")] struct A;", "dots, not slashes"),
+            ("#[java(class = \"a.A\", module)] struct A;", "ends with `$`"),
+            (
+                "#[java(class = \"a.A\", clas = 1)] struct A;",
+                "unknown attribute",
+            ),
+            (
+                "#[java(class = \"a.A\", nullable)] struct A;",
+                "`nullable` means nothing on a class",
+            ),
+            ("#[java(class = \"a.A\")] struct A(i32);", "needs a Java name"),
+            (
+                "#[java(class = \"a.A\")] struct A { #[java(class = \"a.B\")] x: i32 }",
+                "means nothing on a field",
+            ),
+            (
+                "#[java(class = \"a.A\")] struct A { #[java(nullable)] x: i32 }",
+                "must be an Option",
+            ),
+            (
+                "#[java(class = \"a.A\")] struct A { #[java(superclass)] x: X, #[java(superclass)] y: Y }",
+                "one superclass",
+            ),
+            ("enum A { B }", "which Java class?"),
+            (
+                "#[java(class = \"a.A\")] enum A { B }",
+                "means nothing on an enum of classes",
+            ),
+            ("enum A { #[java(transparent)] B }", "holds one value"),
+            ("enum A { #[java(other)] B(X, Y) }", "holds one value"),
+            (
+                "#[java(java_enum = \"a.A\")] enum A { B(i32) }",
+                "a constant holds nothing",
+            ),
+            (
+                "#[java(java_enum = \"a.A\")] enum A { #[java(id = 1)] B }",
+                "means nothing on a constant",
+            ),
+            ("#[java(scala_enum = \"a.A\")] enum A { B }", "ends with `$`"),
+            ("union A { x: i32 }", "a union has no Java class"),
+        ] {
+            let found = error(input);
+            assert!(found.contains(text), "{input}: {found}");
         }
     }
 }

@@ -72,7 +72,7 @@
 //! | tuples up to six | `scala.Tuple2` … | the same, also specialised for numbers |
 //! | [`Vec`] | Scala's `List` | any sequence or set of Scala 2.12, 2.13 and Java, and arrays |
 //! | [`ScalaVector`], [`JavaList`], [`JavaArray`] | `Vector`, `ArrayList`, an array | as `Vec`; arrays only |
-//! | [`bytes::Bytes`] | `byte[]` | the same, without a copy |
+//! | [`bytes::Bytes`] | `byte[]` (a `Vec<u8>` is a list of numbers) | the same, without a copy |
 //! | `HashSet`, `BTreeSet` | Scala's immutable `Set` | as `Vec` |
 //! | `HashMap`, `BTreeMap` | Scala's immutable `Map` | any map of Scala 2.12, 2.13 and Java |
 //! | [`std::time::Duration`], [`FiniteDuration`] | `FiniteDuration` | the same |
