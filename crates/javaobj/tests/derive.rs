@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use spark_rpc_javaobj::{
-    Any, ClassTable, DecodeError, FromJava, Graph, JavaObject, Limits, NettyRpcEndpointRef, Profile,
-    RpcAddress, ToJava, Value, from_bytes, to_bytes,
+    Any, ClassDesc, ClassFlags, ClassTable, Content, DecodeError, FromJava, Graph, Instance, JavaObject,
+    Limits, NettyRpcEndpointRef, Object, Part, Profile, RpcAddress, ToJava, Value, from_bytes, to_bytes,
 };
 
 const VERSIONS: [&str; 2] = ["3.5.9", "4.1.4"];
@@ -272,10 +272,7 @@ fn classes_that_no_table_knows_are_described_by_the_struct() {
     let hierarchy: Vec<_> = object.parts().map(|(desc, _)| desc.name()).collect();
     assert_eq!(hierarchy, ["a.Top", "a.Middle", "a.Base", "a.Derived"]);
     assert_eq!(object.class().uid(), -7);
-    assert_eq!(
-        object.class().flags(),
-        spark_rpc_javaobj::ClassFlags::WRITE_OBJECT
-    );
+    assert_eq!(object.class().flags(), ClassFlags::WRITE_OBJECT);
     let fields: Vec<_> = object
         .class()
         .fields()
@@ -360,4 +357,45 @@ fn errors_name_class_and_field() {
         read::<Heartbeat>(&bytes).unwrap_err().to_string(),
         "org.apache.spark.deploy.DeployMessages$Heartbeat is expected, not org.apache.spark.rpc.RpcAddress"
     );
+}
+
+/// A stream with an object whose class has these classes above it, the nearest first.
+fn hierarchy(classes: &[&str]) -> Graph {
+    let mut graph = Graph::new();
+    let mut parts = Vec::new();
+    for name in classes.iter().rev() {
+        let mut desc = ClassDesc::new(*name, 1, ClassFlags::SERIALIZABLE);
+        desc.super_class = parts.last().map(|part: &Part| part.class);
+        parts.push(Part {
+            class: graph.add_class(desc),
+            fields: Vec::new(),
+            annotation: Vec::new(),
+        });
+    }
+    let class = parts.last().unwrap().class;
+    let id = graph.add(Object::Instance(Instance { class, parts }));
+    graph.push(Content::Value(Value::Object(id)));
+    graph
+}
+
+#[test]
+fn a_peer_that_teaches_nonsense_gets_nonsense_and_does_no_harm() {
+    let base = Base { value: 1_i64 };
+    // Two streams that contradict each other make a class its own superclass.
+    let mut table = ClassTable::default();
+    table.observe(&hierarchy(&["a.Base", "a.Other"]));
+    table.observe(&hierarchy(&["a.Other", "a.Base"]));
+    table.observe(&hierarchy(&["a.Other2", "a.Other"]));
+    let bytes = to_bytes(&base, &table).unwrap();
+    assert!(Graph::read(&bytes, &Limits::default()).is_ok());
+
+    // A very high tower of classes, built a few at a time.
+    let mut table = ClassTable::default();
+    for at in (0..2000).rev() {
+        let (lower, upper) = (format!("a.C{at}"), format!("a.C{}", at + 1));
+        table.observe(&hierarchy(&[&lower, &upper]));
+    }
+    table.observe(&hierarchy(&["a.Base", "a.C0"]));
+    let bytes = to_bytes(&base, &table).unwrap();
+    assert!(Graph::read(&bytes, &Limits::default()).is_ok());
 }

@@ -112,8 +112,8 @@ fn lists_and_vectors() {
     is("vector0", &ScalaVector(Vec::<String>::new()));
     for length in [31, 32, 33, 1024, 1025, 33_000] {
         survives(&ScalaVector((0..length).collect::<Vec<i32>>()));
-        survives(&(0..length).map(i64::from).collect::<Vec<_>>());
     }
+    survives(&(0..1000).map(i64::from).collect::<Vec<_>>());
 }
 
 #[test]
