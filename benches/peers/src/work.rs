@@ -1,5 +1,6 @@
 //! The kinds of work, and one run of one of them.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -76,10 +77,11 @@ impl Run {
         let runtime = runtime()?;
         let meter = Arc::new(Meter::new());
         let received = Counter::default();
-        match &server {
+        // A client that is dropped may drop what it has not written yet.
+        let _client = match &server {
             Some(server) => runtime.block_on(self.start_remote(&server.address, &meter))?,
             None => runtime.block_on(self.start_local(&received, &meter))?,
-        }
+        };
         let read = || server.as_mut().map(ServerProcess::read).transpose();
         let measured = meter.measure(self.time, read, |reading| {
             match (self.work.is_one_way(), reading) {
@@ -99,68 +101,68 @@ impl Run {
         Ok(measured)
     }
 
-    async fn start_remote(&self, address: &str, meter: &Arc<Meter>) -> Outcome<()> {
-        let (payload, in_flight) = (Payload::of_size(self.size), self.in_flight);
+    /// Connects and starts to work. Returns the client, which must live for as long.
+    async fn start_remote(&self, address: &str, meter: &Arc<Meter>) -> Outcome<Box<dyn Any>> {
+        let payload = Payload::of_size(self.size);
         let poll = self.peer.poll();
         let asks = self.work == Work::Ask;
-        match self.peer {
+        Ok(match self.peer {
             Peer::Raw | Peer::RawPoll if asks => {
-                raw::ask(address, poll, payload, in_flight, Arc::clone(meter)).await?;
+                raw::ask(address, poll, payload, self.in_flight, Arc::clone(meter)).await?;
+                Box::new(())
             }
-            Peer::Raw | Peer::RawPoll => raw::send(address, payload, Arc::clone(meter)).await?,
+            Peer::Raw | Peer::RawPoll => {
+                raw::send(address, payload, Arc::clone(meter)).await?;
+                Box::new(())
+            }
             Peer::SparkRpc | Peer::SparkRpcPoll => {
                 let client = spark_rpc::connect(poll, address).await?;
-                if asks {
-                    drive::ask(&client, &payload, in_flight, meter);
-                } else {
-                    drive::send(&client, &payload, meter, None);
-                }
+                self.drive(&client, None, meter)
             }
             Peer::Tonic => {
                 let client = tonic::connect(address).await?;
                 if asks {
-                    drive::ask(&client, &tonic::shared(&payload), in_flight, meter);
+                    drive::ask(&client, &tonic::shared(&payload), self.in_flight, meter);
                 } else {
-                    tonic::send(client, &payload, Arc::clone(meter));
+                    tonic::send(&client, &payload, Arc::clone(meter));
                 }
+                Box::new(client)
             }
-            Peer::Tarpc => drive::ask(
-                &tarpc::connect(address, in_flight).await?,
-                &payload,
-                in_flight,
-                meter,
-            ),
+            Peer::Tarpc => {
+                let client = tarpc::connect(address, self.in_flight).await?;
+                drive::ask(&client, &payload, self.in_flight, meter);
+                Box::new(client)
+            }
             Peer::Ractor | Peer::Kameo => unreachable!("they are refused before"),
-        }
-        Ok(())
+        })
     }
 
-    async fn start_local(&self, received: &Counter, meter: &Arc<Meter>) -> Outcome<()> {
-        match self.peer {
-            Peer::Raw => self.drive_local(&raw::local(received.clone()), Some(received), meter),
+    async fn start_local(&self, received: &Counter, meter: &Arc<Meter>) -> Outcome<Box<dyn Any>> {
+        Ok(match self.peer {
+            Peer::Raw => self.drive(&raw::local(received.clone()), Some(received), meter),
             // It has bounds of its own.
-            Peer::SparkRpc => self.drive_local(&spark_rpc::local(received.clone()).await?, None, meter),
-            Peer::Ractor => self.drive_local(&ractor::local(received.clone()).await?, Some(received), meter),
-            Peer::Kameo => self.drive_local(&kameo::local(received.clone()), Some(received), meter),
+            Peer::SparkRpc => self.drive(&spark_rpc::local(received.clone()).await?, None, meter),
+            Peer::Ractor => self.drive(&ractor::local(received.clone()).await?, Some(received), meter),
+            Peer::Kameo => self.drive(&kameo::local(received.clone()), Some(received), meter),
             Peer::RawPoll | Peer::SparkRpcPoll | Peer::Tonic | Peer::Tarpc => {
                 unreachable!("they are refused before")
             }
-        }
-        Ok(())
+        })
     }
 
-    fn drive_local<C: drive::Asker + drive::Sender>(
+    fn drive<C: drive::Asker + drive::Sender>(
         &self,
         client: &C,
         paced: Option<&Counter>,
         meter: &Arc<Meter>,
-    ) {
+    ) -> Box<dyn Any> {
         let payload = Payload::of_size(self.size);
         if self.work.is_one_way() {
             drive::send(client, &payload, meter, paced);
         } else {
             drive::ask(client, &payload, self.in_flight, meter);
         }
+        Box::new(client.clone())
     }
 }
 

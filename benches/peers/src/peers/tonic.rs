@@ -95,7 +95,7 @@ pub(crate) fn shared(payload: &Payload) -> Payload {
 }
 
 /// Starts a stream that lasts until the meter says that it is over.
-pub(crate) fn send(client: Client, payload: &Payload, meter: Arc<Meter>) {
+pub(crate) fn send(client: &Client, payload: &Payload, meter: Arc<Meter>) {
     let content = Bytes::copy_from_slice(payload.as_slice());
     let counting = Arc::clone(&meter);
     let mut left = 0;
@@ -112,7 +112,7 @@ pub(crate) fn send(client: Client, payload: &Payload, meter: Arc<Meter>) {
             content: content.clone(),
         })
     });
-    let mut stub = client.stub;
+    let mut stub = client.stub.clone();
     tokio::spawn(async move {
         let sent = stub.send(futures::stream::iter(messages)).await;
         meter.ended(sent.map(drop).map_err(Into::into));
