@@ -1,5 +1,7 @@
 //! Asking: answers, failures, timeouts, giving up.
 
+// tidy: allow-file(sleep): those that sleep run on virtual time, where it costs nothing and says when.
+
 mod support;
 
 use std::error::Error as _;

@@ -1,5 +1,7 @@
 //! Every queue has a bound and an answer to "full", and nothing accepted is lost without a word.
 
+// tidy: allow-file(sleep): on virtual time, a sleep waits for nothing and says when something happens.
+
 mod support;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! What those who watch are told: spans, events, metrics, counters.
 
+// tidy: allow-file(sleep): on virtual time, a sleep waits for nothing and says when something happens.
+
 mod support;
 
 use std::time::Duration;

@@ -40,6 +40,7 @@ async fn what_is_queued_is_handled_and_answered_before_the_end() {
     settle().await;
 
     let open = async {
+        // tidy: allow(sleep): virtual time; the shutdown must wait for just so long.
         tokio::time::sleep(Duration::from_secs(2)).await;
         lab.gate.open(1);
     };

@@ -111,6 +111,7 @@ impl Log {
 
 /// Lets whatever can happen now, happen. Only on virtual time, which passes when nothing else is left to do.
 pub async fn settle() {
+    // tidy: allow(sleep): virtual time, which ends when nothing else is left to do.
     tokio::time::sleep(Duration::from_millis(100)).await;
 }
 
@@ -118,6 +119,7 @@ pub async fn settle() {
 pub async fn eventually(what: &str, condition: impl Fn() -> bool) {
     let wait = async {
         while !condition() {
+            // tidy: allow(sleep): between two looks at something that nobody announces.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };

@@ -1,5 +1,7 @@
 //! The pool of connections.
 
+// tidy: allow-file(sleep): on virtual time, a sleep waits for nothing and says when something happens.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;

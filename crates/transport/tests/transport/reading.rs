@@ -1,5 +1,7 @@
 //! Handlers that make the reader wait.
 
+// tidy: allow-file(sleep): on virtual time, a sleep waits for nothing and says when something happens.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,5 +1,7 @@
 //! How servers and connections end.
 
+// tidy: allow-file(sleep): on virtual time, a sleep waits for nothing and says when something happens.
+
 use spark_rpc_net::is_address_collision;
 use spark_rpc_testkit::Ending;
 use spark_rpc_transport::{ConnectError, ConnectionError, RequestError, TransportConf};

@@ -1,5 +1,7 @@
 //! Connections that fall silent.
 
+// tidy: allow-file(sleep): on virtual time, a sleep waits for nothing and says when something happens.
+
 use spark_rpc_testkit::Link;
 use spark_rpc_transport::{ConnectionError, RequestError, TransportConf};
 use tokio::time::Instant;

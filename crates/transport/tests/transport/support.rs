@@ -1,5 +1,7 @@
 //! Two hosts, handlers that record what they see, and waiting for it.
 
+// tidy: allow-file(sleep): on virtual time, a sleep waits for nothing and says when something happens.
+
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
