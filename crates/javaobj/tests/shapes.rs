@@ -173,6 +173,17 @@ fn collections_that_are_rarer_read_the_same_in_both_versions() {
         let all: Vec<Any> = from_bytes(&streams::one(file, "vector-changed"), &Limits::default()).unwrap();
         assert_eq!(all.len(), 38, "{file}");
         assert_eq!(all[1].graph().as_str(all[1].value()), Some("three"), "{file}");
+
+        // The change lies in the second block of 32, which is then the one laid open.
+        let all: Vec<Any> = from_bytes(&streams::one(file, "vector-focus"), &Limits::default()).unwrap();
+        let text = |at: usize| all[at].to_string();
+        assert_eq!(
+            (text(3), text(35)),
+            (
+                "java.lang.Integer {\n  value: 3\n}".to_owned(),
+                "\"late\"".to_owned()
+            )
+        );
     }
 }
 

@@ -50,6 +50,7 @@ public class ScalaSamples {
             ? call(call(grown, "updateAt", 3, "three"), "drop", 2)
             : call(call(grown, "updated", 3, "three"), "drop", 2);
         print("vector-changed", grown);
+        print("vector-focus", call(vector(40), old ? "updateAt" : "updated", 35, "late"));
         print("vector1100", vector(1100));
         Object buffer = Class.forName("scala.collection.mutable.ArrayBuffer").getConstructor().newInstance();
         call(buffer, "$plus$eq", "a");
