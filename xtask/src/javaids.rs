@@ -161,7 +161,10 @@ impl Jars {
         let mut command = Command::new("java");
         // Not as an argument, which is limited in length and would fill the screen.
         let paths = std::env::join_paths(&self.paths).unwrap_or_default();
-        command.env("CLASSPATH", paths).arg(program);
+        command
+            .env("CLASSPATH", paths)
+            .arg("-Duser.timezone=UTC")
+            .arg(program);
         command
     }
 

@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use spark_rpc_javaobj::{
-    CheckExistence, ClassTable, EncodeError, JavaArray, JavaList, JavaObject, Nullable, Profile, RpcAddress,
-    RpcEndpointAddress, RpcFailure, Scala, ScalaVector, StackTraceElement, Throwable, ToJava, to_bytes,
+    CheckExistence, ClassTable, EncodeError, JavaArray, JavaDate, JavaList, JavaObject, Nullable, Profile,
+    RpcAddress, RpcEndpointAddress, RpcFailure, Scala, ScalaVector, StackTraceElement, Throwable, ToJava,
+    to_bytes,
 };
 
 #[derive(JavaObject)]
@@ -99,6 +100,10 @@ fn print_all(table: &ClassTable) -> Result<(), EncodeError> {
     }
     print(&JavaArray::new(vec!["a".to_owned()]), "[a]")?;
     print(&Duration::from_millis(1500), "1500 milliseconds")?;
+    print(
+        &Some(JavaDate { millis: 0 }),
+        "Some(Thu Jan 01 00:00:00 UTC 1970)",
+    )?;
 
     let states = (WorkerState::Alive, WorkerState::Dead, WorkerState::Alive);
     print(&states, "(ALIVE,DEAD,ALIVE)")?;

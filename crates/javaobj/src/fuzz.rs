@@ -9,8 +9,8 @@ use crate::ids::Profile;
 use crate::limits::Limits;
 use crate::read_error::ReadError;
 use crate::{
-    Any, ClassTable, FromJava, NettyRpcEndpointRef, Nullable, RpcFailure, ScalaEnum, ScalaVector, Throwable,
-    TimeUnit, ToJava, from_bytes, from_graph, to_bytes,
+    Any, ClassTable, FromJava, JavaDate, NettyRpcEndpointRef, Nullable, RpcFailure, ScalaEnum, ScalaVector,
+    Throwable, TimeUnit, ToJava, from_bytes, from_graph, to_bytes,
 };
 
 /// Limits under which nothing takes long or much.
@@ -99,6 +99,7 @@ pub fn convert(bytes: &[u8]) {
     tables.check::<Result<String, String>>(&graph);
     tables.check::<TimeUnit>(&graph);
     tables.check::<ScalaEnum>(&graph);
+    tables.check::<JavaDate>(&graph);
     tables.check::<NettyRpcEndpointRef>(&graph);
     // A duration of more than 292 years is cut when it is written.
     let _ = from_graph::<Duration>(&graph, &LIMITS);

@@ -76,6 +76,7 @@
 //! | `HashSet`, `BTreeSet` | Scala's immutable `Set` | as `Vec` |
 //! | `HashMap`, `BTreeMap` | Scala's immutable `Map` | any map of Scala 2.12, 2.13 and Java |
 //! | [`std::time::Duration`], [`FiniteDuration`] | `FiniteDuration` | the same |
+//! | [`JavaDate`] | `java.util.Date` | the same, and classes below it |
 //! | [`JavaEnum`], [`ScalaEnum`] | a constant, by name or number | the same |
 //! | [`Throwable`] | an exception | any exception |
 //! | [`Any`] | what it was read from | anything |
@@ -137,8 +138,8 @@ pub use limits::{Limit, Limits};
 pub use object::{Array, Content, Elements, Instance, Item, Object, Part, Value};
 pub use read_error::ReadError;
 pub use shapes::{
-    Any, FiniteDuration, JavaArray, JavaEnum, JavaList, NegativeDuration, Nullable, ScalaEnum, ScalaVector,
-    TimeUnit,
+    Any, FiniteDuration, JavaArray, JavaDate, JavaEnum, JavaList, NegativeDuration, Nullable, ScalaEnum,
+    ScalaVector, TimeUnit,
 };
 pub use spark::{
     CheckExistence, NettyRpcEndpointRef, RpcAddress, RpcEndpointAddress, RpcEndpointRef, RpcFailure,

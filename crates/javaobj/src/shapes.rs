@@ -2,6 +2,7 @@
 
 mod any;
 mod collections;
+mod date;
 mod duration;
 mod enumeration;
 mod maps;
@@ -13,6 +14,7 @@ mod tuples;
 
 pub use any::Any;
 pub use collections::{JavaArray, JavaList, ScalaVector};
+pub use date::JavaDate;
 pub use duration::{FiniteDuration, NegativeDuration, TimeUnit};
 pub use enumeration::ScalaEnum;
 pub use option::Nullable;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use spark_rpc_javaobj::{
-    Any, ClassTable, DecodeError, FiniteDuration, FromJava, Graph, JavaArray, JavaEnum, JavaList, Limit,
-    Limits, Nullable, Profile, ScalaVector, TimeUnit, ToJava, from_bytes, to_bytes,
+    Any, ClassTable, DecodeError, FiniteDuration, FromJava, Graph, JavaArray, JavaDate, JavaEnum, JavaList,
+    Limit, Limits, Nullable, Profile, ScalaVector, TimeUnit, ToJava, from_bytes, to_bytes,
 };
 
 fn table(version: &str) -> ClassTable {
@@ -289,7 +289,7 @@ fn arrays() {
 }
 
 #[test]
-fn durations_and_enums() {
+fn durations_dates_and_enums() {
     let name = "finite";
     let two_minutes = FiniteDuration {
         length: 120,
@@ -307,6 +307,8 @@ fn durations_and_enums() {
         );
         becomes(version, name, &found);
     }
+    is("date", &JavaDate { millis: 0 });
+    survives(&JavaDate { millis: -1 });
     is("enum-java", &TimeUnit::Seconds);
     is(
         "enum-java",
