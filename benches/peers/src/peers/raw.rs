@@ -242,7 +242,7 @@ pub(crate) fn local(received: Counter) -> Mailbox {
                     Item::Asked(payload, reply) => drop(reply.send(payload)),
                 }
             }
-            tokio::task::yield_now().await;
+            tokio::task::coop::consume_budget().await;
         }
     });
     mailbox
