@@ -115,7 +115,7 @@ mod tests {
             run("raw", 4.0e6),
         ];
         let text = render(&runs);
-        let rows: Vec<_> = text.lines().collect();
+        let rows: Vec<_> = text.trim_end().lines().collect();
         assert_eq!(rows[0], "#### ask, 64 in flight, 64 bytes");
         assert_eq!(
             rows[4],
