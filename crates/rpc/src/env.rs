@@ -148,6 +148,8 @@ pub struct ShutdownReport {
     pub took: Duration,
     /// Endpoints that had not finished within the limit and were ended as they were, their handlers dropped.
     pub endpoints_aborted: Vec<String>,
+    /// Messages that those endpoints had taken and not begun to handle. Of these, asks have been failed.
+    pub messages_unhandled: u64,
     /// Connections that had not written everything within the limit.
     pub connections_aborted: usize,
     /// One-way messages that waited for a connection and were dropped.
@@ -690,10 +692,13 @@ impl EnvShared {
 
         self.dispatcher.stop_all();
         let mut endpoints_aborted = Vec::new();
+        let mut messages_unhandled = 0;
         for mailbox in self.dispatcher.running() {
             let stopped = std::future::poll_fn(|cx| mailbox.poll_stopped(cx));
             if tokio::time::timeout_at(until, stopped).await.is_err() {
-                endpoints_aborted.push(mailbox.name().as_ref().to_owned());
+                let stats = mailbox.stats();
+                messages_unhandled += stats.posted.saturating_sub(stats.handled);
+                endpoints_aborted.push(stats.name);
             }
         }
         self.dispatcher.abort_all();
@@ -717,6 +722,7 @@ impl EnvShared {
         let report = ShutdownReport {
             took: began.elapsed(),
             endpoints_aborted,
+            messages_unhandled,
             connections_aborted: incoming + outgoing,
             messages_dropped: self.dropped.load(Ordering::Relaxed) - dropped_before,
         };

@@ -66,11 +66,13 @@ async fn what_holds_the_end_up_is_cut_off_at_the_limit_and_named() {
     let far = pair.far("stuck").await;
     near.send(Block()).unwrap();
     stuck.log.has("blocked").await;
+    near.send(Note(1)).unwrap();
     let asks = [near.ask(Sum()), far.ask(Sum())];
     settle().await;
 
     let report = pair.server.shutdown_within(Duration::from_secs(3)).await;
     assert_eq!(report.endpoints_aborted, ["stuck"]);
+    assert_eq!(report.messages_unhandled, 3);
     assert!(!report.is_clean());
     assert_eq!(report.took.as_secs(), 3);
     assert_eq!(quick.log.count("stop nobody"), 1);
@@ -138,6 +140,12 @@ async fn messages_that_come_while_an_env_ends_are_answered_or_counted() {
     assert!(matches!(near.ask(Sum()).await.unwrap_err(), AskError::EnvStopped));
     far.send(Note(2)).unwrap();
     assert!(matches!(far.ask(Sum()).await.unwrap_err(), AskError::EnvStopped));
+    let newcomer = support::client(&pair.net.host("newcomer"), RpcConf::default()).await;
+    let refused = newcomer
+        .setup_endpoint_ref("spark://lab@server:7077")
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("Failed to connect"), "{refused}");
     lab.gate.open(1);
 
     let report = ending.await.unwrap();
