@@ -346,6 +346,27 @@ async fn a_full_write_queue_refuses_and_takes_again_when_the_peer_reads() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_ask_waits_for_a_place_among_the_outstanding_ones_and_no_longer_than_its_limit() {
+    let mut conf = RpcConf::default();
+    conf.transport.max_pending_requests = 1;
+    let pair = Pair::with_conf(conf).await;
+    let lab = Lab::default();
+    pair.server.setup_endpoint("lab", lab.clone()).unwrap();
+    let far = pair.far("lab").await;
+    let first = far.ask(Keep(1));
+    lab.log.has("keep 1").await;
+    let error = far.ask_within(Sum(), Duration::from_secs(2)).await.unwrap_err();
+    assert_eq!(error.handled(), Handled::No);
+    assert!(matches!(&error, AskError::Timeout(timeout) if timeout.reached() == AskPhase::WaitingForRoom));
+
+    let waiting = tokio::spawn(far.ask(Echo("patient".into())));
+    settle().await;
+    lab.kept.lock().unwrap().remove(0).send(1);
+    assert_eq!(first.await.unwrap(), 1);
+    assert_eq!(waiting.await.unwrap().unwrap(), "patient");
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_way_messages_that_wait_for_a_connection_that_fails_are_counted() {
     let pair = Pair::new().await;
     let far = pair
