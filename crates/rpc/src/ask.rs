@@ -226,6 +226,9 @@ impl OutboxWait {
         match self.env.timers.poll(&mut self.timer, meta.deadline(), cx.waker()) {
             Due::Later => Poll::Pending,
             Due::Now => {
+                if !self.slot.give_up() {
+                    return self.slot.poll(cx);
+                }
                 let waited = now().saturating_duration_since(meta.began);
                 let phases = vec![(AskPhase::Connecting, waited)];
                 Poll::Ready(Err(timeout(meta, Some(&self.peer), phases)))

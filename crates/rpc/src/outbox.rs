@@ -198,13 +198,13 @@ impl Peer {
         loop {
             let next = self.state().outbox.drain();
             let Some(message) = next else { return };
-            let one_way = matches!(message, OutboxMessage::OneWay { .. });
+            let in_hand = InHand::of(self, &message);
             if let Err(error) = deliver(message, &client).await {
                 let waiting = self.state().outbox.fail();
-                // An ask has been told, a one-way message has nobody to tell.
-                self.fail_with(waiting, u64::from(one_way), &error);
+                in_hand.lost(waiting, &error);
                 return;
             }
+            in_hand.delivered();
         }
     }
 
@@ -243,6 +243,54 @@ impl State {
     }
 }
 
+/// A message that has left the outbox and is not sent yet. If delivering it is cut off, it is accounted for here.
+struct InHand<'a> {
+    peer: &'a Peer,
+    /// An ask's slot; `None` for a one-way message, which has nobody to tell.
+    asker: Option<Arc<OutboxSlot>>,
+    settled: bool,
+}
+
+impl<'a> InHand<'a> {
+    fn of(peer: &'a Peer, message: &OutboxMessage) -> Self {
+        let asker = match message {
+            OutboxMessage::OneWay { .. } => None,
+            OutboxMessage::Ask { slot, .. } => Some(Arc::clone(slot)),
+        };
+        Self {
+            peer,
+            asker,
+            settled: false,
+        }
+    }
+
+    fn delivered(mut self) {
+        self.settled = true;
+    }
+
+    /// Fails it together with those that waited behind it.
+    fn lost(mut self, waiting: Vec<OutboxMessage>, cause: &AskError) {
+        self.settle(waiting, cause);
+    }
+
+    fn settle(&mut self, waiting: Vec<OutboxMessage>, cause: &AskError) {
+        self.settled = true;
+        if let Some(slot) = &self.asker {
+            slot.fail(cause.clone());
+        }
+        self.peer
+            .fail_with(waiting, u64::from(self.asker.is_none()), cause);
+    }
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.settle(Vec::new(), &AskError::EnvStopped);
+        }
+    }
+}
+
 /// Sends one message on a fresh connection, waiting for room as long as the connection lives.
 async fn deliver(message: OutboxMessage, client: &TransportClient) -> Result<(), AskError> {
     match message {
@@ -259,22 +307,12 @@ async fn deliver(message: OutboxMessage, client: &TransportClient) -> Result<(),
             deadline,
             slot,
         } => loop {
-            if !slot.is_wanted() {
-                return Ok(());
-            }
             let left = deadline.saturating_duration_since(now());
-            match client.request_frame(lane, &mut frame, Some(left)) {
-                Ok(pending) => {
-                    slot.sent(pending);
-                    return Ok(());
-                }
+            match slot.send(|| client.request_frame(lane, &mut frame, Some(left))) {
+                Ok(()) => return Ok(()),
                 Err(TransportSendError::Full(_)) => client.wait_for_room().await,
                 Err(TransportSendError::TooManyRequests { .. }) => client.wait_for_request_room().await,
-                Err(error) => {
-                    let error = not_sent(error);
-                    slot.fail(error.clone());
-                    return Err(error);
-                }
+                Err(error) => return Err(not_sent(error)),
             }
         },
     }
@@ -333,26 +371,48 @@ impl OutboxSlot {
         drop(state);
     }
 
-    fn is_wanted(&self) -> bool {
-        matches!(*self.state(), SlotState::Waiting(_))
+    /// Stops waiting because the time is over; `false` if the outcome is there already.
+    pub(crate) fn give_up(&self) -> bool {
+        let mut state = self.state();
+        let waits = matches!(*state, SlotState::Waiting(_));
+        if waits {
+            *state = SlotState::Gone;
+        }
+        waits
     }
 
-    fn sent(&self, pending: PendingRequest) {
-        self.finish(SlotState::Sent(pending));
+    /// Sends the request, unless nobody waits for it any more. Under the lock, so that an asker whose time is over
+    /// knows for certain whether it was sent.
+    fn send(
+        &self,
+        request: impl FnOnce() -> Result<PendingRequest, TransportSendError>,
+    ) -> Result<(), TransportSendError> {
+        let mut state = self.state();
+        let SlotState::Waiting(waker) = &mut *state else {
+            return Ok(());
+        };
+        let waker = waker.take();
+        match request() {
+            Ok(pending) => *state = SlotState::Sent(pending),
+            Err(error) => {
+                *state = SlotState::Waiting(waker);
+                return Err(error);
+            }
+        }
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
     }
 
     fn fail(&self, error: AskError) {
-        self.finish(SlotState::Failed(error));
-    }
-
-    fn finish(&self, with: SlotState) {
         let mut state = self.state();
         let SlotState::Waiting(waker) = &mut *state else {
-            drop(state);
             return;
         };
         let waker = waker.take();
-        *state = with;
+        *state = SlotState::Failed(error);
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
@@ -361,5 +421,54 @@ impl OutboxSlot {
 
     fn state(&self) -> MutexGuard<'_, SlotState> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn poll(slot: &OutboxSlot) -> Poll<Result<PendingRequest, AskError>> {
+        slot.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_sent() {
+        let slot = OutboxSlot::default();
+        assert!(poll(&slot).is_pending());
+        assert!(slot.give_up(), "it can be said for certain that it was not sent");
+        slot.send(|| unreachable!("sent all the same")).unwrap();
+    }
+
+    #[test]
+    fn an_outcome_that_is_there_counts_although_the_time_is_over() {
+        let slot = OutboxSlot::default();
+        slot.fail(AskError::EnvStopped);
+        assert!(!slot.give_up());
+        assert!(matches!(poll(&slot), Poll::Ready(Err(AskError::EnvStopped))));
+    }
+
+    #[test]
+    fn an_ask_whose_delivery_is_cut_off_is_answered() {
+        let peer = Peer::new(RpcAddress::new("far", 7077), Weak::new(), Bounds::NONE);
+        let slot = Arc::new(OutboxSlot::default());
+        let message = OutboxMessage::Ask {
+            lane: Lane::Normal,
+            frame: Vec::new(),
+            deadline: now(),
+            slot: Arc::clone(&slot),
+        };
+        drop(InHand::of(&peer, &message));
+        assert!(matches!(poll(&slot), Poll::Ready(Err(AskError::EnvStopped))));
+
+        let slot = Arc::new(OutboxSlot::default());
+        let message = OutboxMessage::Ask {
+            lane: Lane::Normal,
+            frame: Vec::new(),
+            deadline: now(),
+            slot: Arc::clone(&slot),
+        };
+        InHand::of(&peer, &message).delivered();
+        assert!(poll(&slot).is_pending(), "the transport answers it");
     }
 }
