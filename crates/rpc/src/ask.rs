@@ -68,6 +68,8 @@ pub(crate) struct LocalWait<R> {
     pub(crate) slot: Arc<ReplySlot<R>>,
     /// How many messages the mailbox had taken, this one included.
     pub(crate) number: u64,
+    /// How long it had to wait until the mailbox took it.
+    room: Duration,
     pub(crate) timer: Option<TimerKey>,
 }
 
@@ -179,9 +181,14 @@ impl<R: ReplyValue> Drop for Ask<R> {
 
 impl<R> LocalWait<R> {
     pub(crate) fn new(slot: Arc<ReplySlot<R>>, number: u64) -> Self {
+        Self::after_room(slot, number, Duration::ZERO)
+    }
+
+    pub(crate) fn after_room(slot: Arc<ReplySlot<R>>, number: u64, room: Duration) -> Self {
         Self {
             slot,
             number,
+            room,
             timer: None,
         }
     }
@@ -206,14 +213,23 @@ impl<R> LocalWait<R> {
     fn timed_out(&self, meta: &Meta) -> AskError {
         let total = now().saturating_duration_since(meta.began);
         let progress = meta.reference.mailbox().map(|mailbox| mailbox.progress());
-        let phases = match progress {
+        let mut phases = Vec::new();
+        if !self.room.is_zero() {
+            phases.push((AskPhase::WaitingForRoom, self.room));
+        }
+        let in_mailbox = total.saturating_sub(self.room);
+        match progress {
             Some(progress) if progress.begun >= self.number => {
-                // The batch was taken after the ask was queued, or the ask joined it; either way not before it began.
-                let queued = progress.batch_at.saturating_duration_since(meta.began).min(total);
-                vec![(AskPhase::Queued, queued), (AskPhase::Handling, total - queued)]
+                // The batch was taken after the ask was queued, or the ask joined it; either way not before.
+                let queued = progress
+                    .batch_at
+                    .saturating_duration_since(meta.began + self.room);
+                let queued = queued.min(in_mailbox);
+                phases.push((AskPhase::Queued, queued));
+                phases.push((AskPhase::Handling, in_mailbox - queued));
             }
-            _ => vec![(AskPhase::Queued, total)],
-        };
+            _ => phases.push((AskPhase::Queued, in_mailbox)),
+        }
         timeout(meta, None, phases)
     }
 }

@@ -92,6 +92,11 @@ pub trait RpcEndpoint: Send + 'static {
     /// # Errors
     ///
     /// An error here has no asker; it goes to [`on_error`](Self::on_error).
+    ///
+    /// # Panics
+    ///
+    /// A panic of the future is an error of this message. Write it as an `async fn`, or return an `async` block: code
+    /// that panics before there is a future ends the endpoint, and fails what waits for it.
     fn handle(
         &mut self,
         message: Self::Inbound,

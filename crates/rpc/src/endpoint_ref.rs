@@ -85,7 +85,8 @@ impl RpcEndpointRef {
 
     /// A reference to an endpoint at `address`; local if that is the env's own.
     pub(crate) fn at(env: &Arc<EnvShared>, address: RpcEndpointAddress) -> Self {
-        if address.address().is_some() && address.address() == env.address() {
+        // An endpoint of a client-mode env has no address, and its own env knows it by that.
+        if address.address() == env.address() {
             return Self::local(
                 Arc::clone(env),
                 address.name(),
@@ -443,7 +444,8 @@ impl RpcEndpointRef {
         loop {
             match self.post_request(route, &mut parcel) {
                 Ok(number) => {
-                    let wait = LocalWait::new(slot, number);
+                    let room = now().saturating_duration_since(began);
+                    let wait = LocalWait::after_room(slot, number, room);
                     return Ask::new(State::Local(wait), meta).await;
                 }
                 Err(DispatchError::Refused(PostError::Full(_))) => {

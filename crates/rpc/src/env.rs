@@ -350,6 +350,12 @@ impl RpcEnv {
 
     async fn lookup(&self, uri: RpcEndpointAddress) -> Result<RpcEndpointRef, LookupError> {
         let shared = self.shared();
+        if uri.address() == shared.address() {
+            return match shared.dispatcher.contains(uri.name()) {
+                true => Ok(RpcEndpointRef::at(shared, uri)),
+                false => Err(LookupError::NotFound { uri }),
+            };
+        }
         let verifier = RpcEndpointAddress::new(RpcEndpointVerifier::NAME, uri.address().cloned());
         let verifier = RpcEndpointRef::at(shared, verifier);
         let check = CheckExistence {
@@ -464,7 +470,8 @@ impl RpcEnv {
             max_bytes: env.conf.inbox.max_bytes,
         };
         let name: Arc<str> = name.into();
-        let mailbox = EndpointMailbox::new(Arc::clone(&name), delivery, bounds, events, env.conf.metrics);
+        let observed_as = env.conf.metrics.then_some(&*env.name);
+        let mailbox = EndpointMailbox::new(Arc::clone(&name), delivery, bounds, events, observed_as);
         let mailbox = Arc::new(mailbox);
         let context = Arc::new(EndpointContext::new(Arc::clone(&name), self.downgrade()));
         let known: Arc<dyn Mailbox> = Arc::clone(&mailbox) as _;

@@ -169,15 +169,16 @@ struct State<I> {
 }
 
 impl<I: Inbound> EndpointMailbox<I> {
+    /// Makes a mailbox; with the env's name in `observed_as` it is measured.
     pub(crate) fn new(
         name: Arc<str>,
         delivery: Delivery,
         bounds: Bounds,
         events: bool,
-        observe: bool,
+        observed_as: Option<&str>,
     ) -> Self {
         let now = now();
-        let observed = observe.then(|| Box::new(Observed::new(&name)));
+        let observed = observed_as.map(|env| Box::new(Observed::new(env, &name)));
         Self {
             name,
             state: Mutex::new(State {

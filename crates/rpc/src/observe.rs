@@ -11,11 +11,12 @@ use metrics::{Counter, Histogram};
 ///
 /// | Metric | Kind | Labels |
 /// | --- | --- | --- |
-/// | `spark_rpc_queue_wait_seconds` | histogram | `endpoint`, `message` |
-/// | `spark_rpc_handling_seconds` | histogram | `endpoint`, `message` |
-/// | `spark_rpc_messages_total` | counter | `endpoint`, `message` |
-/// | `spark_rpc_queue_length` | gauge, in [`RpcEnv::publish_metrics`](crate::RpcEnv::publish_metrics) | `endpoint` |
+/// | `spark_rpc_queue_wait_seconds` | histogram | `env`, `endpoint`, `message` |
+/// | `spark_rpc_handling_seconds` | histogram | `env`, `endpoint`, `message` |
+/// | `spark_rpc_messages_total` | counter | `env`, `endpoint`, `message` |
+/// | `spark_rpc_queue_length` | gauge, in [`RpcEnv::publish_metrics`](crate::RpcEnv::publish_metrics) | `env`, `endpoint` |
 pub(crate) struct Observed {
+    env: String,
     endpoint: Arc<str>,
     messages: Mutex<BTreeMap<&'static str, MessageMetrics>>,
 }
@@ -28,8 +29,9 @@ struct MessageMetrics {
 }
 
 impl Observed {
-    pub(crate) fn new(endpoint: &Arc<str>) -> Self {
+    pub(crate) fn new(env: &str, endpoint: &Arc<str>) -> Self {
         Self {
+            env: env.to_owned(),
             endpoint: Arc::clone(endpoint),
             messages: Mutex::default(),
         }
@@ -43,7 +45,7 @@ impl Observed {
                 .unwrap_or_else(|poisoned| poisoned.into_inner());
             messages
                 .entry(message)
-                .or_insert_with(|| MessageMetrics::new(&self.endpoint, message))
+                .or_insert_with(|| MessageMetrics::new(&self.env, &self.endpoint, message))
                 .clone()
         };
         metrics.wait.record(wait);
@@ -53,12 +55,16 @@ impl Observed {
 }
 
 impl MessageMetrics {
-    fn new(endpoint: &str, message: &'static str) -> Self {
-        let endpoint = endpoint.to_owned();
+    fn new(env: &str, endpoint: &str, message: &'static str) -> Self {
+        let labels = [
+            ("env", env.to_owned()),
+            ("endpoint", endpoint.to_owned()),
+            ("message", message.to_owned()),
+        ];
         Self {
-            wait: metrics::histogram!("spark_rpc_queue_wait_seconds", "endpoint" => endpoint.clone(), "message" => message),
-            handling: metrics::histogram!("spark_rpc_handling_seconds", "endpoint" => endpoint.clone(), "message" => message),
-            count: metrics::counter!("spark_rpc_messages_total", "endpoint" => endpoint, "message" => message),
+            wait: metrics::histogram!("spark_rpc_queue_wait_seconds", &labels),
+            handling: metrics::histogram!("spark_rpc_handling_seconds", &labels),
+            count: metrics::counter!("spark_rpc_messages_total", &labels),
         }
     }
 }

@@ -138,6 +138,32 @@ async fn waiting_for_room_ends_with_the_ask_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_timeout_tells_the_wait_for_room_from_the_wait_in_the_queue() {
+    let (_pair, lab, near, _) = blocked(WhenFull::Reject).await;
+    near.send(Block()).unwrap();
+    near.send(Note(2)).unwrap();
+    let ask = near.ask_within(Sum(), Duration::from_secs(5));
+    let gate = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        lab.gate.open(1);
+    };
+    let (result, ()) = tokio::join!(ask, gate);
+    let Err(AskError::Timeout(timeout)) = result else {
+        panic!("{result:?}");
+    };
+    let phases: Vec<_> = timeout
+        .phases
+        .iter()
+        .map(|(phase, took)| (*phase, took.as_secs()))
+        .collect();
+    assert_eq!(
+        phases,
+        [(AskPhase::WaitingForRoom, 2), (AskPhase::Queued, 3)],
+        "{timeout}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn waiting_for_room_ends_when_the_endpoint_or_the_env_does() {
     let (pair, _lab, near, _) = blocked(WhenFull::Reject).await;
     near.send(Note(1)).unwrap();

@@ -323,6 +323,15 @@ async fn a_client_mode_env_has_no_address_and_its_endpoints_work_inside_it() {
     assert_eq!(own.to_string(), "spark-client://lab");
     assert!(own.is_local());
     assert_eq!(own.ask(Echo("hi".into())).await.unwrap(), "hi");
+
+    let known = pair.client.endpoint_ref(own.address().clone());
+    assert_eq!(known, own, "by its address, which has no host");
+    assert_eq!(known.ask(Echo("again".into())).await.unwrap(), "again");
+    let missing = pair.client.endpoint_ref(RpcEndpointAddress::new("missing", None));
+    assert!(matches!(
+        missing.ask(Echo("hi".into())).await,
+        Err(AskError::EndpointNotFound { .. })
+    ));
 }
 
 #[tokio::test(start_paused = true)]

@@ -130,26 +130,32 @@ async fn metrics_tell_waiting_and_handling_for_each_endpoint_and_message() {
     }
 
     let seen = Metrics::of(&snapshotter);
-    assert_eq!(seen.counter("spark_rpc_messages_total", &["lab", "Sum"]), 2);
-    assert_eq!(seen.counter("spark_rpc_messages_total", &["lab", "Block"]), 1);
+    assert_eq!(
+        seen.counter("spark_rpc_messages_total", &["server", "lab", "Sum"]),
+        2
+    );
+    assert_eq!(
+        seen.counter("spark_rpc_messages_total", &["server", "lab", "Block"]),
+        1
+    );
     assert_eq!(
         seen.counter(
             "spark_rpc_messages_total",
-            &["endpoint-verifier", "CheckExistence"]
+            &["server", "endpoint-verifier", "CheckExistence"]
         ),
         1
     );
-    let waits = seen.histogram("spark_rpc_queue_wait_seconds", &["lab", "Sum"]);
+    let waits = seen.histogram("spark_rpc_queue_wait_seconds", &["server", "lab", "Sum"]);
     assert!(
         waits.len() == 2 && waits.iter().all(|wait| *wait > 2.9 && *wait < 3.1),
         "{waits:?}"
     );
-    let handling = seen.histogram("spark_rpc_handling_seconds", &["lab", "Block"]);
+    let handling = seen.histogram("spark_rpc_handling_seconds", &["server", "lab", "Block"]);
     assert!(
         handling.len() == 1 && handling[0] > 2.9 && handling[0] < 3.1,
         "{handling:?}"
     );
-    let handling = seen.histogram("spark_rpc_handling_seconds", &["lab", "Sum"]);
+    let handling = seen.histogram("spark_rpc_handling_seconds", &["server", "lab", "Sum"]);
     assert!(handling.iter().all(|time| *time < 0.1), "{handling:?}");
 }
 
