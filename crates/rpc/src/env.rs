@@ -32,8 +32,9 @@ use crate::verifier::{CheckExistence, RpcEndpointVerifier};
 /// A place where endpoints live and from where others are reached (Spark's `RpcEnv`).
 ///
 /// Made by [`RpcEnv::builder`] or a [`RpcEnvFactory`](crate::RpcEnvFactory). Clones are handles of the same env. Several
-/// envs may live in one process. Dropping the last handle ends the env at once: endpoints are not told; to let them
-/// finish, call [`shutdown`](Self::shutdown).
+/// envs may live in one process. Dropping the last handle ends the env at once: endpoints are not told, and messages that
+/// were sent but still wait for their connection or socket are lost. To let all of it finish, call
+/// [`shutdown`](Self::shutdown).
 ///
 /// # Examples
 ///
@@ -452,6 +453,7 @@ impl RpcEnv {
         metrics::counter!("spark_rpc_bytes_written_total", &labels).absolute(transport.bytes_written());
         metrics::counter!("spark_rpc_dropped_total", &labels).absolute(stats.dropped);
         metrics::counter!("spark_rpc_late_replies_total", &labels).absolute(transport.late_replies());
+        metrics::counter!("spark_rpc_frames_unwritten_total", &labels).absolute(transport.frames_unwritten());
     }
 
     fn register<I: Inbound>(

@@ -479,6 +479,7 @@ impl Driver {
         link.want_end.take_all(&mut wakers);
         drop(link);
 
+        TransportCounters::add(&shared.counters.frames_unwritten, unwritten.items as u64);
         TransportCounters::add(&shared.counters.connections_closed, 1);
         let peer = &shared.peer;
         if !cause.is_orderly() {

@@ -84,6 +84,7 @@ pub struct TransportCounters {
     pub(crate) connections_closed: AtomicU64,
     pub(crate) connections_refused: AtomicU64,
     pub(crate) late_replies: AtomicU64,
+    pub(crate) frames_unwritten: AtomicU64,
 }
 
 impl TransportCounters {
@@ -134,6 +135,12 @@ impl TransportCounters {
     #[must_use]
     pub fn late_replies(&self) -> u64 {
         self.late_replies.load(Ordering::Relaxed)
+    }
+
+    /// Frames that were still queued when their connection ended. Requests among them have been answered with the cause.
+    #[must_use]
+    pub fn frames_unwritten(&self) -> u64 {
+        self.frames_unwritten.load(Ordering::Relaxed)
     }
 
     pub(crate) fn add(counter: &AtomicU64, n: u64) {

@@ -5,18 +5,19 @@ use spark_rpc_net::Listener;
 use spark_rpc_testkit::{MemoryNetwork, MemorySettings, ScriptedPeer};
 use spark_rpc_transport::{
     Flow, Lane, RequestError, SendError, TransportClient, TransportClientFactory, TransportConf,
-    TransportServer,
+    TransportContext, TransportServer,
 };
 use spark_rpc_wire::{Message, OpenFrame, RequestId, RpcRequest};
 use tokio::time::Instant;
 
 use crate::log::Log;
-use crate::support::{Handlers, Hosts, Seen, connect_scripted, secs, settle, soon};
+use crate::support::{Handlers, Hosts, Seen, connect_scripted, context, secs, settle, soon};
 
 /// A client whose peer takes `window` bytes and then no more until the test reads them.
 struct Narrow {
     client: TransportClient,
     peer: ScriptedPeer,
+    context: TransportContext,
     _rest: (Box<dyn Listener>, TransportClientFactory),
 }
 
@@ -36,11 +37,13 @@ fn narrow_hosts() -> Hosts {
 async fn narrow(conf: TransportConf) -> Narrow {
     let hosts = narrow_hosts();
     let mut listener = hosts.listen().await;
-    let factory = hosts.factory_with(conf);
+    let context = context(&hosts.client, conf, &Handlers::hello());
+    let factory = context.create_client_factory(Vec::new());
     let (client, peer) = connect_scripted(&factory, &mut *listener).await;
     Narrow {
         client,
         peer,
+        context,
         _rest: (listener, factory),
     }
 }
@@ -64,8 +67,13 @@ fn is_full(sent: &Result<(), SendError>) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_log_counts_everything_that_a_lost_connection_did_not_write() {
-    let Narrow { client, peer, _rest } = narrow(TransportConf::default()).await;
+async fn everything_that_a_lost_connection_did_not_write_is_logged_and_counted() {
+    let Narrow {
+        client,
+        peer,
+        context,
+        _rest,
+    } = narrow(TransportConf::default()).await;
     let log = Log::begin();
     // The first goes out by itself and gets stuck half-way; the others wait behind it.
     client.send(&[1; 500]).unwrap();
@@ -76,6 +84,7 @@ async fn the_log_counts_everything_that_a_lost_connection_did_not_write() {
     peer.reset();
     soon(client.closed()).await;
     assert_eq!(log.with("unwritten=3").len(), 1, "{:?}", log.with("connection"));
+    assert_eq!(context.counters().frames_unwritten(), 3);
     assert_eq!(client.queued_bytes(), 0, "nothing waits any more");
 }
 
@@ -85,6 +94,7 @@ async fn room_is_what_the_refused_frame_fits_into() {
         client,
         mut peer,
         _rest,
+        ..
     } = narrow(small_queue()).await;
     client.send(&[1; 900]).unwrap();
     settle().await;
@@ -115,6 +125,7 @@ async fn the_queue_refuses_what_exceeds_its_bytes_and_keeps_what_it_has() {
         client,
         mut peer,
         _rest,
+        ..
     } = narrow(small_queue()).await;
     // One frame is let in however long it is, if nothing else waits.
     client.send(&[1; 5000]).unwrap();
@@ -137,6 +148,7 @@ async fn a_large_frame_that_is_refused_is_given_back_too() {
         client,
         peer: _peer,
         _rest,
+        ..
     } = narrow(small_queue()).await;
     client.send(&[1; 900]).unwrap();
     let mut refused = one_way(&[2; 100_000]);
@@ -151,6 +163,7 @@ async fn the_queue_refuses_one_frame_more_than_its_count() {
         client,
         mut peer,
         _rest,
+        ..
     } = narrow(small_queue()).await;
     for n in 0..3 {
         client.send(&[n; 100]).unwrap();
@@ -176,7 +189,9 @@ async fn the_queue_refuses_one_frame_more_than_its_count() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_for_room_hears_of_the_connections_end() {
-    let Narrow { client, peer, _rest } = narrow(small_queue()).await;
+    let Narrow {
+        client, peer, _rest, ..
+    } = narrow(small_queue()).await;
     client.send(&[1; 5000]).unwrap();
     assert!(is_full(&client.send(b"more")));
     let waiting = tokio::spawn({
@@ -196,6 +211,7 @@ async fn control_frames_pass_those_that_wait_and_are_taken_when_the_queue_is_ful
         client,
         mut peer,
         _rest,
+        ..
     } = narrow(small_queue()).await;
     client.send(&[0; 200]).unwrap();
     settle().await;
@@ -280,6 +296,7 @@ async fn a_peer_that_reads_nothing_is_given_up_after_the_connections_time() {
         client,
         peer: _peer,
         _rest,
+        ..
     } = narrow(TransportConf {
         connection_timeout: Some(secs(10)),
         ..TransportConf::default()
