@@ -95,8 +95,8 @@ impl<B: AsRef<[u8]>> Message<B> {
     /// Returns [`EncodeError::FrameTooLong`] if the frame would be longer than [`LARGEST_FRAME`]; `out` is then
     /// as it was.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        let length = self.checked_len()?;
-        out.reserve(length);
+        let length = self.checked_len(self.body_len())?;
+        out.reserve(usize::try_from(length).expect("a legal frame with its body is in memory"));
         self.encode_head(out)?;
         if let Some(body) = self.body() {
             out.extend_from_slice(body);
@@ -112,7 +112,26 @@ impl<B: AsRef<[u8]>> Message<B> {
     ///
     /// As [`encode`](Self::encode).
     pub fn encode_head(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        let length = self.checked_len()?;
+        self.encode_head_of(out, self.body_len())
+    }
+
+    /// Like [`encode_head`](Self::encode_head), for a chunk or merged metadata whose body is not in memory: `body_len` counts
+    /// in place of the message's own body.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode`](Self::encode).
+    pub fn encode_head_of(&self, out: &mut Vec<u8>, body_len: u64) -> Result<(), EncodeError> {
+        debug_assert!(
+            body_len == self.body_len()
+                || matches!(
+                    self,
+                    Message::ChunkFetchSuccess(_) | Message::MergedBlockMetaSuccess(_)
+                ),
+            "{:?} has no such body",
+            self.kind()
+        );
+        let length = self.checked_len(body_len)?;
         let start = out.len();
         put_i64(out, length as i64);
         out.push(self.kind().id() as u8);
@@ -122,9 +141,7 @@ impl<B: AsRef<[u8]>> Message<B> {
 
     /// Returns how many bytes the frame takes on the wire, length field included, body behind the frame excluded.
     pub fn encoded_len(&self) -> u64 {
-        let header = with_content!(self, content => content.header_len());
-        let body = self.body().map_or(0, <[u8]>::len) as u64;
-        LENGTH_FIELD as u64 + 1 + header + body
+        self.len_with(self.body_len())
     }
 
     /// Returns the message's type.
@@ -158,8 +175,17 @@ impl<B: AsRef<[u8]>> Message<B> {
         }
     }
 
-    fn checked_len(&self) -> Result<usize, EncodeError> {
-        let length = self.encoded_len();
+    fn body_len(&self) -> u64 {
+        self.body().map_or(0, <[u8]>::len) as u64
+    }
+
+    fn len_with(&self, body_len: u64) -> u64 {
+        let header = with_content!(self, content => content.header_len());
+        (LENGTH_FIELD as u64 + 1 + header).saturating_add(body_len)
+    }
+
+    fn checked_len(&self, body_len: u64) -> Result<u64, EncodeError> {
+        let length = self.len_with(body_len);
         let framed = length - LENGTH_FIELD as u64;
         if framed > u64::from(LARGEST_FRAME) {
             return Err(EncodeError::FrameTooLong {
@@ -167,7 +193,7 @@ impl<B: AsRef<[u8]>> Message<B> {
                 limit: LARGEST_FRAME,
             });
         }
-        Ok(usize::try_from(length).expect("a legal frame with its body is in memory"))
+        Ok(length)
     }
 }
 

@@ -49,6 +49,7 @@ impl<B: AsRef<[u8]>> fmt::Debug for ChunkFetchSuccess<B> {
 #[cfg(test)]
 mod tests {
     use crate::message::testing::{assert_layout, assert_truncations};
+    use crate::{LARGEST_FRAME, Message};
 
     use super::*;
 
@@ -65,6 +66,32 @@ mod tests {
             &message.into(),
             "0000000000000017 01 0000000000000001 00000002 6162",
         );
+    }
+
+    #[test]
+    fn the_head_can_announce_a_body_that_is_not_in_memory() {
+        let chunk = StreamChunkId {
+            stream_id: 1,
+            chunk_index: 2,
+        };
+        let (mut whole, mut head) = (Vec::new(), Vec::new());
+        let message = |body| Message::ChunkFetchSuccess(ChunkFetchSuccess { chunk, body });
+        message(&b"abc"[..]).encode(&mut whole).unwrap();
+        message(&b""[..]).encode_head_of(&mut head, 3).unwrap();
+        assert_eq!(whole, [&head[..], b"abc"].concat());
+
+        let too_long = message(&b""[..]).encode_head_of(&mut head, u64::MAX);
+        assert!(
+            matches!(
+                too_long,
+                Err(EncodeError::FrameTooLong {
+                    limit: LARGEST_FRAME,
+                    ..
+                })
+            ),
+            "{too_long:?}"
+        );
+        assert_eq!(head.len(), 21, "nothing is left behind");
     }
 
     #[test]
