@@ -9,7 +9,7 @@
 //! | [`Inbox`] | which message of an endpoint may run now; `OnStart` first, `OnStop` last and alone |
 //! | [`Outbox`] | what waits for a connection, who opens it, and what becomes of the waiting when it fails |
 //! | [`PendingAsks`] | which request a reply belongs to, and which have waited too long |
-//! | [`WriteQueue`] | what goes to the socket next: control frames pass the others |
+//! | [`WriteQueue`] | what goes to the socket next: control frames pass the others, frames and bulk bodies take turns |
 //! | [`ClientPool`] | whether to reuse a connection, open one, wait for one, or fail at once |
 //! | [`IdleWatch`] | when a silent connection counts as dead |
 //!
@@ -31,4 +31,4 @@ pub use inbox::{Delivery, Inbox, Posted, RejectReason, Rejected, Step, Taken};
 pub use inbox_message::InboxMessage;
 pub use outbox::{Admission, Outbox, OutboxRejected, Ticket};
 pub use pending::{AskId, Begun, Outcome, PendingAsks, PendingError, TICK};
-pub use write_queue::{CHUNK, Chunk, Pushed, WriteQueue};
+pub use write_queue::{CHUNK, Chunk, Next, PASSING, Pushed, Weighed, WriteQueue};

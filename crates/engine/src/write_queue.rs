@@ -4,19 +4,45 @@ use std::collections::VecDeque;
 
 use crate::bounds::{Bounds, Full, Lane, Load};
 
-/// Encoded frames that wait for the socket of one connection, control frames first.
+/// Encoded frames and bulk bodies that wait for the socket of one connection, control frames first.
 ///
 /// Small frames are gathered in chunks of about [`CHUNK`] bytes, so that one system call carries many of them; a large
-/// frame is a chunk of its own and is not copied. The writer takes one chunk at a time, and between two chunks the
-/// control lane goes first: a control frame waits for one chunk at the most.
+/// frame is a chunk of its own and is not copied. The writer takes one [`Next`] at a time, and between two of them the
+/// control lane goes first: a control frame waits for one chunk or one bulk body at the most.
 ///
-/// Bytes count against the [`Bounds`] until they are reported [written](Self::written).
+/// Bulk bodies, of a type `B` that only the owner knows, have a lane of their own and keep their order there. Frames go
+/// before them, since those are small and bodies are large, but after [`PASSING`] bytes of frames one body has its turn:
+/// neither lane starves the other. Nothing is said about the order between a frame and a body.
+///
+/// Bytes count against the [`Bounds`] until they are reported [written](Self::written). A body counts with the weight
+/// that its owner states: the memory that it holds, which for a file is next to nothing.
 #[derive(Debug)]
-pub struct WriteQueue {
+pub struct WriteQueue<B> {
     control: VecDeque<Queued>,
     normal: VecDeque<Queued>,
+    bulk: VecDeque<Weighed<B>>,
+    /// Bytes of normal frames that have gone before the body that waits longest.
+    passed: usize,
     bounds: Bounds,
     load: Load,
+}
+
+/// What goes to the socket next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next<B> {
+    /// Encoded frames.
+    Chunk(Chunk),
+    /// One bulk body.
+    Bulk(Weighed<B>),
+}
+
+/// A bulk body and what it counts in the queue.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Weighed<B> {
+    /// What it counts against the bound by bytes.
+    pub weight: usize,
+    /// The body, with whatever else belongs to it.
+    pub body: B,
 }
 
 /// Encoded frames, whole ones only.
@@ -45,13 +71,18 @@ pub struct Pushed {
 /// A chunk that has reached this many bytes takes no further frame.
 pub const CHUNK: usize = 64 * 1024;
 
-impl WriteQueue {
+/// So many bytes of frames may go before a bulk body that waits.
+pub const PASSING: usize = 1024 * 1024;
+
+impl<B> WriteQueue<B> {
     /// Makes an empty queue.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
         Self {
             control: VecDeque::new(),
             normal: VecDeque::new(),
+            bulk: VecDeque::new(),
+            passed: 0,
             bounds,
             load: Load::default(),
         }
@@ -108,19 +139,60 @@ impl WriteQueue {
         Pushed { was_empty }
     }
 
+    /// Queues a bulk body that counts as one item of `weight` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`] with the body when a bound is reached.
+    pub fn push_bulk(&mut self, weight: usize, body: B) -> Result<Pushed, (B, Full)> {
+        match self.bounds.admit(self.load, weight) {
+            Ok(()) => Ok(self.push_bulk_answer(weight, body)),
+            Err(full) => Err((body, full)),
+        }
+    }
+
+    /// Queues a bulk body that answers a request; see [`push_answer`](Self::push_answer).
+    pub fn push_bulk_answer(&mut self, weight: usize, body: B) -> Pushed {
+        let was_empty = self.is_empty();
+        let weight = self.load.add(weight);
+        self.bulk.push_back(Weighed { weight, body });
+        Pushed { was_empty }
+    }
+
     /// Whether the queue is filled beyond its bounds, as answers may do, and also one oversized frame.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.load.items > self.bounds.max_items || self.load.bytes > self.bounds.max_bytes
     }
 
-    /// Takes the next chunk to write: control first.
-    pub fn next_chunk(&mut self) -> Option<Chunk> {
-        let next = self.control.pop_front().or_else(|| self.normal.pop_front())?;
-        Some(next.chunk)
+    /// Takes what is to be written next: control first.
+    pub fn next_write(&mut self) -> Option<Next<B>> {
+        if let Some(urgent) = self.control.pop_front() {
+            return Some(Next::Chunk(urgent.chunk));
+        }
+        if self.passed < PASSING
+            && let Some(next) = self.normal.pop_front()
+        {
+            if !self.bulk.is_empty() {
+                self.passed += next.chunk.bytes.len();
+            }
+            return Some(Next::Chunk(next.chunk));
+        }
+        self.passed = 0;
+        let body = self.bulk.pop_front().map(Next::Bulk);
+        body.or_else(|| self.normal.pop_front().map(|next| Next::Chunk(next.chunk)))
     }
 
-    /// Reports that so much of what [`next_chunk`](Self::next_chunk) gave has left.
+    /// Takes one more bulk body to be written together with the last one, if no frame waits and `fits` says so.
+    pub fn next_bulk_if(&mut self, fits: impl FnOnce(&B) -> bool) -> Option<Weighed<B>> {
+        if !self.control.is_empty() || !self.normal.is_empty() || !fits(&self.bulk.front()?.body) {
+            return None;
+        }
+        self.passed = 0;
+        self.bulk.pop_front()
+    }
+
+    /// Reports that so much of what [`next_write`](Self::next_write) gave has left; a body counts as one frame of its weight.
     ///
     /// # Panics
     ///
@@ -138,7 +210,7 @@ impl WriteQueue {
     /// Whether nothing waits to be taken.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.control.is_empty() && self.normal.is_empty()
+        self.control.is_empty() && self.normal.is_empty() && self.bulk.is_empty()
     }
 
     /// Whether one more normal frame of `bytes` would be taken.
@@ -147,16 +219,22 @@ impl WriteQueue {
         self.bounds.admit(self.load, bytes).is_ok()
     }
 
-    /// Forgets everything that waits; returns how much that was. What is being written still counts until it is
-    /// reported [written](Self::written).
-    pub fn clear(&mut self) -> Load {
+    /// Forgets everything that waits; returns how much that was, and the bodies, for the owner to drop. What is being
+    /// written still counts until it is reported [written](Self::written).
+    pub fn clear(&mut self) -> (Load, impl Iterator<Item = B> + use<B>) {
         let mut forgotten = Load::default();
+        let bodies = std::mem::take(&mut self.bulk);
+        self.passed = 0;
+        for Weighed { weight, .. } in &bodies {
+            forgotten.items += 1;
+            forgotten.bytes += weight;
+        }
         for Queued { chunk, .. } in self.control.drain(..).chain(self.normal.drain(..)) {
             forgotten.items += chunk.frames;
             forgotten.bytes += chunk.bytes.len();
         }
         self.load.remove(forgotten.items, forgotten.bytes);
-        forgotten
+        (forgotten, bodies.into_iter().map(|weighed| weighed.body))
     }
 
     fn admit(&mut self, lane: Lane, bytes: usize) -> Result<Pushed, Full> {

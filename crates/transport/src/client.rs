@@ -13,8 +13,9 @@ use spark_rpc_net::SocketName;
 use spark_rpc_wire::{OpenFrame, RequestId};
 
 use crate::buffers::with_frame_buffer;
+use crate::client_bulk::timing;
 use crate::error::{ConnectionError, RequestError, SendError};
-use crate::link::{Closing, Link, Reply, Shared, Timing, now};
+use crate::link::{Closing, Link, Reply, Shared, now};
 use crate::waiters::Waiters;
 
 /// A connection to a peer, on which both sides may send and ask (Spark's `TransportClient`).
@@ -60,10 +61,10 @@ impl TransportClient {
         link.ended.is_none() && link.closing.is_none()
     }
 
-    /// Requests that wait for their answer.
+    /// Requests that wait for their answer, of any kind; a stream or an upload that is arriving counts, too.
     #[must_use]
     pub fn outstanding(&self) -> usize {
-        self.shared.link().pending.waiting()
+        self.shared.link().outstanding()
     }
 
     /// The identity that the peer has proven, if it has.
@@ -138,16 +139,23 @@ impl TransportClient {
         frame: &mut Vec<u8>,
         timeout: Option<Duration>,
     ) -> Result<PendingRequest, SendError> {
-        let now = now();
-        // A moment that the clock cannot name is never reached.
-        let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
-        let id = self.shared.begin(lane, frame, Timing { now, deadline }, None)?;
-        Ok(PendingRequest {
+        let id = self.shared.begin(lane, frame, timing(timeout), None)?;
+        Ok(PendingRequest(self.outstanding_request(id, timeout)))
+    }
+
+    pub(crate) fn outstanding_request(&self, id: AskId, timeout: Option<Duration>) -> Outstanding {
+        Outstanding {
             client: self.clone(),
             id,
             waited: timeout.unwrap_or_default(),
             finished: false,
-        })
+        }
+    }
+
+    pub(crate) fn wrong_answer(&self) -> RequestError {
+        RequestError::WrongAnswer {
+            peer: self.shared.peer.clone(),
+        }
     }
 
     /// Waits until the write queue has room, or the connection has ended. Room is what the largest frame fits into that
@@ -261,7 +269,11 @@ impl Drop for Place<'_> {
 /// Dropping it frees the request's place at once; an answer that still comes is counted and discarded.
 #[derive(Debug)]
 #[must_use = "dropping it discards the answer"]
-pub struct PendingRequest {
+pub struct PendingRequest(Outstanding);
+
+/// The wait for an answer of any kind.
+#[derive(Debug)]
+pub(crate) struct Outstanding {
     client: TransportClient,
     id: AskId,
     waited: Duration,
@@ -272,7 +284,17 @@ impl PendingRequest {
     /// The connection that the request went out on.
     #[must_use]
     pub fn client(&self) -> &TransportClient {
-        &self.client
+        &self.0.client
+    }
+
+    pub(crate) fn into_outstanding(self) -> Outstanding {
+        self.0
+    }
+}
+
+impl Outstanding {
+    pub(crate) fn id(&self) -> AskId {
+        self.id
     }
 }
 
@@ -280,13 +302,25 @@ impl Future for PendingRequest {
     type Output = Result<Bytes, RequestError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|reply| match reply? {
+            Reply::Response(body) => Ok(body),
+            _ => Err(self.0.client.wrong_answer()),
+        })
+    }
+}
+
+impl Future for Outstanding {
+    type Output = Result<Reply, RequestError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(outcome) = self.client.shared.poll(self.id, cx.waker()) else {
             return Poll::Pending;
         };
         self.finished = true;
         Poll::Ready(match outcome {
-            Outcome::Reply(Reply::Response(body)) => Ok(body),
             Outcome::Reply(Reply::Failure(text)) => Err(RequestError::Failed { text }),
+            Outcome::Reply(Reply::BodyUnreadable(source)) => Err(RequestError::BodyUnreadable { source }),
+            Outcome::Reply(reply) => Ok(reply),
             Outcome::TimedOut => Err(RequestError::TimedOut {
                 peer: self.client.shared.peer.clone(),
                 waited: self.waited,
@@ -296,7 +330,7 @@ impl Future for PendingRequest {
     }
 }
 
-impl Drop for PendingRequest {
+impl Drop for Outstanding {
     fn drop(&mut self) {
         if !self.finished {
             self.client.shared.cancel(self.id);

@@ -129,6 +129,18 @@ pub struct TransportConf {
     /// Default 65 536. Key `spark.<m>.io.maxConnections`, not Spark's, where -1 means `None`.
     pub max_connections: Option<usize>,
 
+    /// Chunks and streams that this side may be sending at once, over all connections of a context; a peer that asks for
+    /// one more loses its connection. `None` sets no bound. Bodies of up to 32 KiB are copied into the write queue and
+    /// count there instead.
+    ///
+    /// Default `None`. Spark key `spark.shuffle.maxChunksBeingTransferred`.
+    pub max_bodies_in_transfer: Option<usize>,
+
+    /// Bytes of an arriving stream that may wait for its reader before the connection stops reading, at least 1.
+    ///
+    /// Default 4 MiB. Key `spark.<m>.io.streamWindow`, not Spark's.
+    pub stream_window: usize,
+
     /// How long closing waits for what is already queued, and for the peer, before the socket is dropped.
     ///
     /// Default 10 s, the time that Spark's `TransportClient.close` waits. Key `spark.<m>.io.closeTimeout`, not
@@ -211,6 +223,10 @@ impl TransportConf {
         if let Some(most) = self.max_connections {
             check_positive("max_connections", most)?;
         }
+        if let Some(most) = self.max_bodies_in_transfer {
+            check_positive("max_bodies_in_transfer", most)?;
+        }
+        check_positive("stream_window", self.stream_window)?;
         check_time("close_timeout", self.close_timeout)?;
         self.check_relations()
     }
@@ -263,6 +279,8 @@ impl Default for TransportConf {
             wakeups_per_batch: 128,
             busy_poll: Duration::ZERO,
             max_connections: Some(65_536),
+            max_bodies_in_transfer: None,
+            stream_window: 4 << 20,
             close_timeout: Duration::from_secs(10),
         }
     }
@@ -424,6 +442,11 @@ mod tests {
             "busy_poll"
         );
         assert_eq!(refused_field(|c| c.max_connections = Some(0)), "max_connections");
+        assert_eq!(
+            refused_field(|c| c.max_bodies_in_transfer = Some(0)),
+            "max_bodies_in_transfer"
+        );
+        assert_eq!(refused_field(|c| c.stream_window = 0), "stream_window");
         assert_eq!(refused_field(|c| c.close_timeout = too_long), "close_timeout");
     }
 

@@ -8,20 +8,21 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
-use spark_rpc_engine::{Chunk, IdleVerdict};
+use spark_rpc_engine::{Chunk, IdleVerdict, Next};
 use spark_rpc_net::{BoxFuture, Stream};
 use spark_rpc_wire::FrameDecoder;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use crate::buffers::with_read_buffer;
+use crate::bulk_write::{BulkError, BulkWrite};
 use crate::client::TransportClient;
 use crate::connections::Connections;
 use crate::error::ConnectionError;
 use crate::guard::{guarded, report};
 use crate::handler::RpcHandler;
 use crate::intake::{Intake, IntakeEnd};
-use crate::link::{Closing, Shared, TransportCounters, now};
+use crate::link::{Closing, Reply, Shared, TransportCounters, now};
 
 /// Drives one connection until it ends.
 ///
@@ -35,6 +36,8 @@ pub(crate) struct Driver {
     intake: Intake,
     owner: Weak<Connections>,
     writing: Option<(Chunk, usize)>,
+    /// A bulk body that is being written; then `writing` is empty.
+    bulk: Option<Box<BulkWrite>>,
     /// The others have had their turn since the write queue was found filled.
     yielded: bool,
     /// The last write found the socket full.
@@ -81,6 +84,7 @@ impl Driver {
             intake: Intake::new(FrameDecoder::new(max_frame)),
             owner,
             writing: None,
+            bulk: None,
             yielded: false,
             blocked_since: None,
             stalled: None,
@@ -116,7 +120,13 @@ impl Driver {
         again |= self.wake_some();
         match self.write(cx, now) {
             Ok(more) => again |= more,
-            Err(error) => return Poll::Ready(self.socket_error(error)),
+            Err(BulkError::Socket(error)) => return Poll::Ready(self.socket_error(error)),
+            Err(BulkError::File(error)) => {
+                return Poll::Ready(ConnectionError::FileLost {
+                    peer: self.shared().peer.clone(),
+                    source: Arc::new(error),
+                });
+            }
         }
         let fired = self
             .timer
@@ -244,8 +254,11 @@ impl Driver {
     }
 
     /// Writes what waits until the socket is full; returns whether to come back at once.
-    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<bool> {
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, BulkError> {
         loop {
+            if self.bulk.is_some() && !self.write_bulk(cx, now)? {
+                return Ok(false);
+            }
             if let Some((chunk, written)) = &mut self.writing {
                 let result = Pin::new(&mut self.stream).poll_write(cx, &chunk.bytes[*written..]);
                 let Poll::Ready(result) = result else {
@@ -254,7 +267,7 @@ impl Driver {
                 };
                 let n = result?;
                 if n == 0 {
-                    return Err(io::ErrorKind::WriteZero.into());
+                    return Err(io::Error::from(io::ErrorKind::WriteZero).into());
                 }
                 self.blocked_since = None;
                 *written += n;
@@ -277,10 +290,53 @@ impl Driver {
                 self.yielded = true;
                 return Ok(true);
             }
-            let chunk = link.queue.next_chunk();
-            drop(link);
-            self.writing = chunk.map(|chunk| (chunk, 0));
+            match link.queue.next_write() {
+                Some(Next::Chunk(chunk)) => self.writing = Some((chunk, 0)),
+                Some(Next::Bulk(body)) => {
+                    self.bulk = Some(Box::new(BulkWrite::new(body, &mut link.queue, &*self.stream)));
+                }
+                None => {}
+            }
         }
+    }
+
+    /// Writes on at the bulk body; returns whether it has left.
+    fn write_bulk(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, BulkError> {
+        let Some(bulk) = &mut self.bulk else {
+            return Ok(true);
+        };
+        while !bulk.is_done() {
+            match bulk.poll_write(cx, &mut *self.stream) {
+                Poll::Pending if bulk.is_working() => return Ok(false),
+                Poll::Pending => {
+                    self.blocked_since.get_or_insert(now);
+                    return Ok(false);
+                }
+                Poll::Ready(written) => {
+                    let n = written?;
+                    if n > 0 {
+                        self.blocked_since = None;
+                        let shared = self.client.shared();
+                        TransportCounters::add(&shared.counters.bytes_written, n);
+                        shared.link().idle.traffic(now);
+                    }
+                }
+            }
+        }
+        if let Some(bulk) = self.bulk.take() {
+            let shared = self.client.shared();
+            TransportCounters::add(&shared.counters.frames_written, bulk.frames as u64);
+            let mut link = shared.link();
+            link.queue.written(bulk.frames, bulk.weight);
+            for (id, error) in &bulk.failed_uploads {
+                let told = link
+                    .pending
+                    .complete(*id, Reply::BodyUnreadable(Arc::clone(error)));
+                self.wakers.extend(told.ok().flatten());
+            }
+            link.room_made(&mut self.wakers);
+        }
+        Ok(true)
     }
 
     fn finish_chunk(&mut self, chunk: Chunk, now: Instant) {
@@ -316,7 +372,7 @@ impl Driver {
             }
             _ => {}
         }
-        let written = self.writing.is_none() && link.queue.is_empty();
+        let written = self.writing.is_none() && self.bulk.is_none() && link.queue.is_empty();
         if let Phase::Flushing { until } = self.phase
             && written
         {
@@ -341,7 +397,8 @@ impl Driver {
             *again = true;
         }
         self.over = over;
-        if !written && self.blocked_since.is_none() {
+        let working = self.bulk.as_ref().is_some_and(|bulk| bulk.is_working());
+        if !written && self.blocked_since.is_none() && !working {
             *again = true;
         }
         if self.blocked_since.is_some() && link.timer_at.is_none() {
@@ -351,7 +408,7 @@ impl Driver {
             link.timer_stale = false;
             link.pending.expire(now, &mut self.wakers);
             link.want_request.take_all(&mut self.wakers);
-            if let Some(cause) = self.judge(&link.idle.check(now, link.pending.waiting()), now) {
+            if let Some(cause) = self.judge(&link.idle.check(now, link.outstanding()), now) {
                 // Said before the lock is released, so that nobody is handed a connection that is about to end.
                 link.closing = Some(Closing::Now(cause.clone()));
                 return Some(cause);
@@ -379,6 +436,13 @@ impl Driver {
             }
         }
         match *idle {
+            IdleVerdict::Dead { quiet } if self.stalled.is_some() && self.intake.waits_for_reader() => {
+                Some(ConnectionError::ReaderStalled {
+                    peer,
+                    stalled: quiet,
+                    setting,
+                })
+            }
             IdleVerdict::Dead { quiet } => Some(ConnectionError::Quiet { peer, quiet, setting }),
             IdleVerdict::CloseIdle { quiet } => Some(ConnectionError::Idle { peer, quiet, setting }),
             IdleVerdict::LookAgain(_) | IdleVerdict::NotWatched => None,
@@ -387,7 +451,7 @@ impl Driver {
 
     /// The next moment at which the clock matters.
     fn next_look(&self, link: &mut crate::link::Link, now: Instant) -> Option<Instant> {
-        let idle = match link.idle.check(now, link.pending.waiting()) {
+        let idle = match link.idle.check(now, link.outstanding()) {
             IdleVerdict::LookAgain(at) => Some(at),
             _ => None,
         };
@@ -466,18 +530,27 @@ impl Driver {
         let mut link = shared.link();
         link.ended = Some(Arc::clone(&cause));
         link.driver = None;
-        let outstanding = link.pending.waiting();
+        let outstanding = link.outstanding();
+        link.arriving = false;
         link.pending.fail_all(&cause, &mut wakers);
         // The load still counts what was being written, which the queue itself has handed out.
         let unwritten = link.queue.load();
-        link.queue.clear();
+        let (_, bodies) = link.queue.clear();
         if let Some((chunk, _)) = self.writing.take() {
             link.queue.written(chunk.frames, chunk.bytes.len());
+        }
+        let bulk = self.bulk.take();
+        if let Some(bulk) = &bulk {
+            link.queue.written(bulk.frames, bulk.weight);
         }
         link.want_room.take_all(&mut wakers);
         link.want_request.take_all(&mut wakers);
         link.want_end.take_all(&mut wakers);
         drop(link);
+        // What their owners do when bodies are released must not happen under the lock.
+        bodies.for_each(drop);
+        drop(bulk);
+        self.intake.fail(&client, &cause);
 
         TransportCounters::add(&shared.counters.frames_unwritten, unwritten.items as u64);
         TransportCounters::add(&shared.counters.connections_closed, 1);

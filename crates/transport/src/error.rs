@@ -95,6 +95,48 @@ pub enum ConnectionError {
         /// The setting that bounds it.
         setting: String,
     },
+    /// A file failed or shrank while it was being sent. The peer expects the rest, so that nothing else can follow.
+    #[error("Connection to {peer} closed: a file failed while it was being sent: {source}")]
+    FileLost {
+        /// The other end.
+        peer: SocketName,
+        /// What was wrong with the file.
+        source: Arc<io::Error>,
+    },
+    /// The peer asked for another chunk or stream while as many as allowed were being sent.
+    #[error(
+        "Connection from {peer} closed: it asked for more than the {most} chunks and streams that may be in transfer"
+    )]
+    TooManyTransfers {
+        /// The other end.
+        peer: SocketName,
+        /// The bound.
+        most: usize,
+    },
+    /// Whoever read a stream on this side has gone, and much of it was still to come.
+    #[error(
+        "Connection to {peer} closed: a stream was given up on this side with {remaining} bytes still to come"
+    )]
+    StreamAbandoned {
+        /// The other end.
+        peer: SocketName,
+        /// How much was missing.
+        remaining: u64,
+    },
+    /// Whoever reads a stream on this side has taken nothing for too long.
+    #[error(
+        "Connection to {peer} closed: the reader of a stream on this side has taken nothing for {} ms; this limit is \
+         set by {setting}",
+        stalled.as_millis()
+    )]
+    ReaderStalled {
+        /// The other end.
+        peer: SocketName,
+        /// For how long.
+        stalled: Duration,
+        /// The setting that bounds it.
+        setting: String,
+    },
     /// This side's handler panicked outside of a message, so what it knows of the connection cannot be trusted.
     #[error("Connection to {peer} closed: its handler on this side panicked")]
     HandlerPanicked {
@@ -123,6 +165,10 @@ impl ConnectionError {
             | ConnectionError::Quiet { peer, .. }
             | ConnectionError::Idle { peer, .. }
             | ConnectionError::PeerNotReading { peer, .. }
+            | ConnectionError::FileLost { peer, .. }
+            | ConnectionError::TooManyTransfers { peer, .. }
+            | ConnectionError::StreamAbandoned { peer, .. }
+            | ConnectionError::ReaderStalled { peer, .. }
             | ConnectionError::HandlerPanicked { peer }
             | ConnectionError::Aborted { peer } => peer,
         }
@@ -136,9 +182,44 @@ impl ConnectionError {
             ConnectionError::ClosedByPeer { .. }
                 | ConnectionError::ClosedHere { .. }
                 | ConnectionError::Idle { .. }
+                | ConnectionError::StreamAbandoned { .. }
                 | ConnectionError::Aborted { .. }
         )
     }
+
+    /// Whose doing it was.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            ConnectionError::ClosedByPeer { .. }
+            | ConnectionError::Frame { .. }
+            | ConnectionError::Message { .. }
+            | ConnectionError::Refused { .. }
+            | ConnectionError::TooManyTransfers { .. } => Fault::Peer,
+            ConnectionError::Socket { .. }
+            | ConnectionError::Quiet { .. }
+            | ConnectionError::PeerNotReading { .. } => Fault::PeerOrNetwork,
+            ConnectionError::ClosedHere { .. }
+            | ConnectionError::Idle { .. }
+            | ConnectionError::FileLost { .. }
+            | ConnectionError::StreamAbandoned { .. }
+            | ConnectionError::ReaderStalled { .. }
+            | ConnectionError::HandlerPanicked { .. }
+            | ConnectionError::Aborted { .. } => Fault::ThisSide,
+        }
+    }
+}
+
+/// Whose doing an error was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// This side's: its settings, its files, its readers, or its wish.
+    ThisSide,
+    /// The other side's.
+    Peer,
+    /// The other side's or that of the network in between: from here nobody can tell.
+    PeerOrNetwork,
 }
 
 /// Why a message could not be queued for a connection. It has not been sent.
@@ -183,9 +264,36 @@ pub enum RequestError {
         /// The limit that passed.
         waited: Duration,
     },
+    /// The body of the request could not be read, and nothing has been sent.
+    #[error("the body to be sent cannot be read: {source}")]
+    BodyUnreadable {
+        /// What was wrong with it.
+        source: Arc<io::Error>,
+    },
+    /// The peer answered with a message of a kind that is no answer to this request.
+    #[error("{peer} answered with a message of another kind")]
+    WrongAnswer {
+        /// The other end.
+        peer: SocketName,
+    },
     /// The connection ended first. The peer may have handled the request.
     #[error(transparent)]
     Connection(Arc<ConnectionError>),
+}
+
+impl RequestError {
+    /// Whose doing it was.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            RequestError::NotSent(SendError::Closed(cause)) | RequestError::Connection(cause) => {
+                cause.fault()
+            }
+            RequestError::NotSent(_) | RequestError::BodyUnreadable { .. } => Fault::ThisSide,
+            RequestError::Failed { .. } | RequestError::WrongAnswer { .. } => Fault::Peer,
+            RequestError::TimedOut { .. } => Fault::PeerOrNetwork,
+        }
+    }
 }
 
 /// Why there is no connection.

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spark_rpc_net::BoxFuture;
-use spark_rpc_wire::{Body, StreamChunkId};
+use spark_rpc_wire::{Body, MergedBlockMetaRequest};
 
 use crate::client::TransportClient;
 use crate::error::ConnectionError;
-use crate::responder::Responder;
+use crate::responder::{MergedMetaResponder, Responder};
+use crate::stream_manager::{NoStreams, StreamManager};
+use crate::upload::UploadSink;
 
 /// Takes what arrives on one connection (Spark's `RpcHandler`).
 ///
@@ -28,6 +30,35 @@ pub trait RpcHandler: Send + 'static {
     /// Serves chunks and streams. The default refuses them all.
     fn stream_manager(&self) -> &dyn StreamManager {
         &NoStreams
+    }
+
+    /// Takes an upload that is about to arrive: a request with `meta`, which `byte_count` raw bytes follow. The answer
+    /// is given by the sink when it is complete.
+    ///
+    /// # Errors
+    ///
+    /// The text that the uploader gets. The connection is then closed, as in Spark, since the body cannot be skipped
+    /// reliably. The default takes no uploads.
+    fn receive_stream(
+        &mut self,
+        client: &TransportClient,
+        meta: Bytes,
+        byte_count: u64,
+    ) -> Result<Box<dyn UploadSink>, String> {
+        let _ = (client, meta, byte_count);
+        Err("java.lang.UnsupportedOperationException: uploads are not taken here".into())
+    }
+
+    /// Takes a question about a merged block. The default refuses it, so that nobody waits for an answer; Spark's own
+    /// handlers leave it unanswered.
+    fn receive_merged_meta_request(
+        &mut self,
+        client: &TransportClient,
+        request: MergedBlockMetaRequest,
+        responder: MergedMetaResponder,
+    ) {
+        let _ = (client, request);
+        responder.failure("java.lang.UnsupportedOperationException: merged blocks are not served here");
     }
 
     /// The connection is there; nothing has arrived yet.
@@ -71,65 +102,6 @@ pub enum Flow {
     /// Read nothing more from this connection until the future is done. The future must be bounded in time.
     Wait(BoxFuture<'static, ()>),
 }
-
-/// Serves chunks and streams (Spark's `StreamManager`).
-pub trait StreamManager: Send + Sync {
-    /// Returns one chunk of a registered stream.
-    ///
-    /// # Errors
-    ///
-    /// The text that the asker gets in its `ChunkFetchFailure`.
-    fn get_chunk(&self, client: &TransportClient, id: StreamChunkId) -> Result<ManagedBuffer, String> {
-        let _ = (client, id);
-        Err("java.lang.UnsupportedOperationException: chunks are not served here".into())
-    }
-
-    /// Opens a stream by its name.
-    ///
-    /// # Errors
-    ///
-    /// The text that the asker gets in its `StreamFailure`.
-    fn open_stream(&self, client: &TransportClient, stream_id: &str) -> Result<ManagedBuffer, String> {
-        let _ = client;
-        Err(format!("Stream '{stream_id}' was not found."))
-    }
-
-    /// The connection has ended; streams bound to it can be forgotten. Called before
-    /// [`RpcHandler::channel_inactive`].
-    fn connection_terminated(&self, client: &TransportClient) {
-        let _ = client;
-    }
-}
-
-/// Data that a [`StreamManager`] hands out (Spark's `ManagedBuffer`).
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum ManagedBuffer {
-    /// Bytes in memory, shared, not copied.
-    Bytes(Bytes),
-}
-
-impl ManagedBuffer {
-    /// Its size in bytes.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match self {
-            ManagedBuffer::Bytes(bytes) => bytes.len(),
-        }
-    }
-
-    /// Whether it holds nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// A [`StreamManager`] that has no streams.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoStreams;
-
-impl StreamManager for NoStreams {}
 
 /// A handler for sides that only ask: it refuses every request and counts nothing.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,20 +1,19 @@
 //! From bytes to calls of the handler and replies for those who wait.
 
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
 use bytes::{BufMut, Bytes};
 use spark_rpc_engine::AskId;
 use spark_rpc_net::BoxFuture;
-use spark_rpc_wire::{
-    Body, ChunkFetchFailure, ChunkFetchRequest, ChunkFetchSuccess, Event, FrameDecoder, Message, RequestId,
-    StreamFailure, StreamRequest, StreamResponse,
-};
+use spark_rpc_wire::{Body, Event, FrameDecoder, Message, RequestId};
 
 use crate::client::TransportClient;
 use crate::error::ConnectionError;
 use crate::guard::guarded;
-use crate::handler::{Flow, ManagedBuffer, RpcHandler};
+use crate::handler::{Flow, RpcHandler};
+use crate::incoming::{self, Incoming, Stop, asked_for_chunk, own_large};
 use crate::link::{Reply, Shared, TransportCounters};
 use crate::responder::Responder;
 
@@ -26,6 +25,7 @@ pub(crate) struct Intake {
     decoder: FrameDecoder,
     replies: Vec<(RequestId, GatheredReply)>,
     bodies: Vec<u8>,
+    incoming: Incoming,
 }
 
 enum GatheredReply {
@@ -60,6 +60,7 @@ impl Intake {
             decoder,
             replies: Vec::new(),
             bodies: Vec::new(),
+            incoming: Incoming::default(),
         }
     }
 
@@ -86,7 +87,14 @@ impl Intake {
                     });
                 }
             };
-            let Event::Frame(frame) = event else { continue };
+            let frame = match event {
+                Event::Frame(frame) => frame,
+                Event::Body { data, remaining } => match self.incoming.take(client, data, remaining) {
+                    Ok(Flow::Continue) => continue,
+                    Ok(Flow::Wait(wait)) => break IntakeEnd::Paused { wait, rest: input },
+                    Err(stop) => break stop.into(),
+                },
+            };
             frames += 1;
             let message = match frame.decode() {
                 Ok(message) => message,
@@ -123,43 +131,24 @@ impl Intake {
                     self.replies.push((failure.request_id, reply));
                     Flow::Continue
                 }
-                // A few bytes ask for any amount of bulk, so these are counted one by one.
-                Message::ChunkFetchRequest(request) => {
-                    if answer_chunk(client, handler, &request) {
-                        break IntakeEnd::Over { rest: input };
+                Message::ChunkFetchSuccess(fetched) => {
+                    if let Some(id) = asked_for_chunk(client, fetched.chunk) {
+                        match own_large(fetched.body) {
+                            Ok(body) => self.replies.push(whole((id, Reply::Response(body)))),
+                            Err(body) => {
+                                gather(&mut self.replies, &mut self.bodies, RequestId(id.to_wire()), body);
+                            }
+                        }
                     }
                     Flow::Continue
                 }
-                Message::StreamRequest(request) => {
-                    if answer_stream(client, handler, request) {
-                        break IntakeEnd::Over { rest: input };
+                rare => {
+                    let rare = rare.into_owned();
+                    match self.take_rare(rare, client, handler) {
+                        Ok(false) => Flow::Continue,
+                        Ok(true) => break IntakeEnd::Over { rest: input },
+                        Err(stop) => break stop.into(),
                     }
-                    Flow::Continue
-                }
-                Message::MergedBlockMetaRequest(request) => {
-                    // Spark's own handlers leave this unanswered; a failure does no harm and ends the wait.
-                    Responder::new(client.clone(), request.request_id).failure(
-                        "java.lang.UnsupportedOperationException: merged blocks are not served here",
-                    );
-                    Flow::Continue
-                }
-                Message::UploadStream(upload) => {
-                    // As in Spark: without a taker the body cannot be skipped reliably, so the connection closes.
-                    Responder::new(client.clone(), upload.request_id)
-                        .failure("java.lang.UnsupportedOperationException: uploads are not taken here");
-                    client.close();
-                    break IntakeEnd::Closing;
-                }
-                Message::StreamResponse(response) => match self.skip_body(client, &response) {
-                    Ok(()) => Flow::Continue,
-                    Err(cause) => break IntakeEnd::Failed(cause),
-                },
-                Message::ChunkFetchSuccess(_)
-                | Message::ChunkFetchFailure(_)
-                | Message::StreamFailure(_)
-                | Message::MergedBlockMetaSuccess(_) => {
-                    tracing::warn!(peer = %client.peer(), "ignoring an answer that nobody asked for");
-                    Flow::Continue
                 }
             };
             if let Flow::Wait(wait) = flow {
@@ -168,6 +157,60 @@ impl Intake {
         };
         TransportCounters::add(&client.shared().counters.frames_read, frames);
         end
+    }
+
+    /// Takes a message of the rarer kinds; returns whether the write queue exceeds its bounds now.
+    fn take_rare(
+        &mut self,
+        message: Message<Bytes>,
+        client: &TransportClient,
+        handler: &mut dyn RpcHandler,
+    ) -> Result<bool, Stop> {
+        match message {
+            // A few bytes ask for any amount of bulk, so these are counted one by one.
+            Message::ChunkFetchRequest(request) => return incoming::answer_chunk(client, handler, &request),
+            Message::StreamRequest(request) => return incoming::answer_stream(client, handler, request),
+            Message::MergedBlockMetaRequest(request) => {
+                incoming::answer_merged_meta(client, handler, request);
+            }
+            Message::UploadStream(upload) => {
+                self.incoming
+                    .begin_upload(&mut self.decoder, client, handler, upload)?;
+            }
+            Message::StreamResponse(response) => {
+                let reply = self.incoming.begin_stream(&mut self.decoder, client, &response)?;
+                self.replies.extend(reply.map(whole));
+            }
+            Message::StreamFailure(failure) => {
+                let reply = incoming::stream_failed(client, failure)?;
+                self.replies.extend(reply.map(whole));
+            }
+            Message::ChunkFetchFailure(failure) => {
+                let asked = asked_for_chunk(client, failure.chunk);
+                let reply = asked.map(|id| (id, Reply::Failure(failure.error)));
+                self.replies.extend(reply.map(whole));
+            }
+            Message::MergedBlockMetaSuccess(meta) => {
+                let reply = Reply::MergedMeta(Box::new((meta.chunk_count, meta.body)));
+                self.replies.push((meta.request_id, GatheredReply::Whole(reply)));
+            }
+            Message::RpcRequest(_)
+            | Message::OneWayMessage(_)
+            | Message::RpcResponse(_)
+            | Message::RpcFailure(_)
+            | Message::ChunkFetchSuccess(_) => unreachable!("the caller takes these itself"),
+        }
+        Ok(false)
+    }
+
+    /// The connection has ended: whatever was arriving will not.
+    pub(crate) fn fail(&mut self, client: &TransportClient, cause: &Arc<ConnectionError>) {
+        self.incoming.fail(client, cause);
+    }
+
+    /// Whether a pause is the doing of a stream's reader.
+    pub(crate) fn waits_for_reader(&self) -> bool {
+        self.incoming.waits_for_reader()
     }
 
     /// Hands the gathered replies to those who wait for them, and pushes whom to wake.
@@ -200,27 +243,19 @@ impl Intake {
             tracing::debug!(peer = %shared.peer, late, "ignoring replies that are not outstanding");
         }
     }
+}
 
-    fn skip_body(
-        &mut self,
-        client: &TransportClient,
-        response: &StreamResponse,
-    ) -> Result<(), ConnectionError> {
-        let peer = client.peer();
-        tracing::warn!(%peer, stream = %response.stream_id, "skipping a stream that nobody asked for");
-        let Ok(count) = u64::try_from(response.byte_count) else {
-            return Err(ConnectionError::Refused {
-                peer: peer.clone(),
-                reason: "a stream of negative length",
-            });
-        };
-        self.decoder
-            .expect_body(count)
-            .map_err(|source| ConnectionError::Frame {
-                peer: peer.clone(),
-                source,
-            })
+impl From<Stop> for IntakeEnd<'_> {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Closing => IntakeEnd::Closing,
+            Stop::Failed(cause) => IntakeEnd::Failed(cause),
+        }
     }
+}
+
+fn whole((id, reply): (AskId, Reply)) -> (RequestId, GatheredReply) {
+    (RequestId(id.to_wire()), GatheredReply::Whole(reply))
 }
 
 fn gather(
@@ -241,60 +276,6 @@ fn gather(
         Body::Owned(body) => GatheredReply::Whole(Reply::Response(body)),
     };
     replies.push((id, reply));
-}
-
-/// Returns whether the write queue exceeds its bounds now.
-fn answer_chunk(client: &TransportClient, handler: &dyn RpcHandler, request: &ChunkFetchRequest) -> bool {
-    let chunk = request.chunk;
-    let message = match handler.stream_manager().get_chunk(client, chunk) {
-        Ok(ManagedBuffer::Bytes(body)) => Message::ChunkFetchSuccess(ChunkFetchSuccess { chunk, body }),
-        Err(error) => Message::ChunkFetchFailure(ChunkFetchFailure { chunk, error }),
-    };
-    push(client, &message, &[])
-}
-
-/// Returns whether the write queue exceeds its bounds now.
-fn answer_stream(client: &TransportClient, handler: &dyn RpcHandler, request: StreamRequest) -> bool {
-    let StreamRequest { stream_id } = request;
-    match handler.stream_manager().open_stream(client, &stream_id) {
-        Ok(ManagedBuffer::Bytes(body)) => {
-            let byte_count = body.len() as i64;
-            push(
-                client,
-                &Message::StreamResponse(StreamResponse {
-                    stream_id,
-                    byte_count,
-                }),
-                &body,
-            )
-        }
-        Err(error) => push(
-            client,
-            &Message::StreamFailure(StreamFailure { stream_id, error }),
-            &[],
-        ),
-    }
-}
-
-fn push(client: &TransportClient, message: &Message<Bytes>, follows: &[u8]) -> bool {
-    let mut out = Vec::new();
-    match message.encode(&mut out) {
-        Ok(()) => {
-            out.extend_from_slice(follows);
-            client
-                .shared()
-                .push_answer(spark_rpc_engine::Lane::Normal, &mut out)
-        }
-        Err(error) => {
-            let cause = ConnectionError::Refused {
-                peer: client.peer().clone(),
-                reason: "an answer too long to send",
-            };
-            tracing::warn!(peer = %client.peer(), %error, "closing: an answer cannot be encoded");
-            client.shared().close(crate::link::Closing::Now(cause));
-            false
-        }
-    }
 }
 
 /// The most that is read into a large frame's own buffer at once.

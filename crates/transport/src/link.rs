@@ -1,5 +1,7 @@
 //! What the users of a connection and the task that drives it share.
 
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
@@ -8,11 +10,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use spark_rpc_engine::{AskId, Begun, IdleWatch, Lane, Outcome, PendingAsks, PendingError, WriteQueue};
 use spark_rpc_net::SocketName;
-use spark_rpc_wire::{OpenFrame, RequestId};
+use spark_rpc_wire::{OpenFrame, RequestId, StreamChunkId};
 
 use crate::TransportConf;
 use crate::buffers::BufferPool;
 use crate::error::{ConnectionError, SendError};
+use crate::outgoing::Outgoing;
+use crate::stream_body::StreamBody;
 use crate::waiters::Waiters;
 
 /// One connection, as its users and its driver see it.
@@ -31,8 +35,12 @@ pub(crate) struct Shared {
 /// What stands behind the connection's one lock. Nothing here calls out while the lock is held.
 #[derive(Debug)]
 pub(crate) struct Link {
-    pub(crate) queue: WriteQueue,
+    pub(crate) queue: WriteQueue<Outgoing>,
     pub(crate) pending: PendingAsks<Waker, Reply, Arc<ConnectionError>>,
+    /// What answers that carry no request id belong to.
+    pub(crate) expected: Expected,
+    /// A body that follows its frame is arriving.
+    pub(crate) arriving: bool,
     pub(crate) idle: IdleWatch,
     /// Wakes the driver; taken by the first who has work for it.
     pub(crate) driver: Option<Waker>,
@@ -65,12 +73,62 @@ pub(crate) enum Closing {
 }
 
 /// An answer of the peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Reply {
-    /// Body of an RpcResponse.
+    /// Body of an RpcResponse, or a chunk.
     Response(Bytes),
-    /// Text of an RpcFailure.
+    /// Text of any kind of failure.
     Failure(String),
+    /// A stream begins.
+    Stream(Box<StreamBody>),
+    /// What a merged block is made of: the number of its chunks, and their bitmaps.
+    MergedMeta(Box<(i32, Bytes)>),
+    /// Not the peer's: the body of the request could not be read.
+    BodyUnreadable(Arc<io::Error>),
+}
+
+/// Requests whose answers carry no request id, in the order in which they were written.
+///
+/// One that nobody waits for any more keeps its place, since its answer still comes.
+#[derive(Debug, Default)]
+pub(crate) struct Expected {
+    chunks: BTreeMap<StreamChunkId, VecDeque<AskId>>,
+    streams: VecDeque<(String, AskId)>,
+    len: usize,
+}
+
+/// What answers a request, instead of an answer with its id.
+pub(crate) enum Answered {
+    Chunk(StreamChunkId),
+    Stream(String),
+}
+
+impl Expected {
+    fn add(&mut self, answered: Answered, id: AskId) {
+        match answered {
+            Answered::Chunk(chunk) => self.chunks.entry(chunk).or_default().push_back(id),
+            Answered::Stream(name) => self.streams.push_back((name, id)),
+        }
+        self.len += 1;
+    }
+
+    /// A chunk or its failure has come: who asked for it first?
+    pub(crate) fn chunk(&mut self, chunk: StreamChunkId) -> Option<AskId> {
+        let asked = self.chunks.get_mut(&chunk)?;
+        let id = asked.pop_front()?;
+        if asked.is_empty() {
+            self.chunks.remove(&chunk);
+        }
+        self.len -= 1;
+        Some(id)
+    }
+
+    /// A stream or its failure has come: which was asked for first, and by whom?
+    pub(crate) fn stream(&mut self) -> Option<(String, AskId)> {
+        let first = self.streams.pop_front()?;
+        self.len -= 1;
+        Some(first)
+    }
 }
 
 /// What the connections of one context have done so far. All counters only grow, except the gauges.
@@ -85,6 +143,7 @@ pub struct TransportCounters {
     pub(crate) connections_refused: AtomicU64,
     pub(crate) late_replies: AtomicU64,
     pub(crate) frames_unwritten: AtomicU64,
+    pub(crate) bodies_in_transfer: AtomicU64,
 }
 
 impl TransportCounters {
@@ -143,6 +202,13 @@ impl TransportCounters {
         self.frames_unwritten.load(Ordering::Relaxed)
     }
 
+    /// Chunks and streams that were asked for here and have not left entirely (Spark's `chunksBeingTransferred`).
+    /// Small ones that are copied into the write queue do not count.
+    #[must_use]
+    pub fn bodies_in_transfer(&self) -> u64 {
+        self.bodies_in_transfer.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn add(counter: &AtomicU64, n: u64) {
         counter.fetch_add(n, Ordering::Relaxed);
     }
@@ -165,6 +231,8 @@ impl Shared {
         let link = Link {
             queue: WriteQueue::new(bounds),
             pending: PendingAsks::new(conf.max_pending_requests, now),
+            expected: Expected::default(),
+            arriving: false,
             idle: IdleWatch::new(conf.connection_timeout, conf.close_idle_connections, now),
             driver: None,
             timer_at: None,
@@ -222,6 +290,79 @@ impl Shared {
         drop(link);
         wake(waker);
         over
+    }
+
+    /// Queues a body that answers a request, behind those that were queued before; otherwise like
+    /// [`push_answer`](Self::push_answer).
+    pub(crate) fn push_body(&self, body: Outgoing) -> bool {
+        let mut link = self.link();
+        if link.ended.is_some() || link.shut {
+            // Whatever its owner does when it is released must not happen under the lock.
+            drop(link);
+            drop(body);
+            return false;
+        }
+        link.queue.push_bulk_answer(body.weight(), body);
+        let over = link.queue.is_over();
+        let waker = link.driver.take();
+        drop(link);
+        wake(waker);
+        over
+    }
+
+    /// Enters a request whose answer carries no id, and queues its frame.
+    pub(crate) fn begin_expecting(
+        &self,
+        frame: &mut Vec<u8>,
+        answered: Answered,
+        timing: Timing,
+    ) -> Result<AskId, SendError> {
+        let mut link = self.link();
+        link.check_open(&self.peer)?;
+        let max = self.conf.max_pending_requests;
+        if link.expected.len >= max {
+            return Err(SendError::TooManyRequests { max });
+        }
+        let begun = link.begin_pending(timing)?;
+        if let Err(full) = link.enqueue(Lane::Normal, frame, &self.pool) {
+            link.pending.cancel(begun.id);
+            return Err(full);
+        }
+        link.expected.add(answered, begun.id);
+        Ok(self.begun(link, begun, timing))
+    }
+
+    /// Enters a request that a body follows; `make` makes both out of the request's id.
+    pub(crate) fn begin_upload(
+        &self,
+        timing: Timing,
+        make: impl FnOnce(AskId) -> Result<Outgoing, SendError>,
+    ) -> Result<AskId, SendError> {
+        let mut link = self.link();
+        link.check_open(&self.peer)?;
+        let begun = link.begin_pending(timing)?;
+        let refused = match make(begun.id) {
+            Err(error) => (None, error),
+            Ok(body) => match link.queue.push_bulk(body.weight(), body) {
+                Ok(_) => return Ok(self.begun(link, begun, timing)),
+                Err((body, full)) => (Some(body), SendError::Full(full)),
+            },
+        };
+        link.pending.cancel(begun.id);
+        drop(link);
+        // What its owner does when it is released must not happen under the lock.
+        let (body, error) = refused;
+        drop(body);
+        Err(error)
+    }
+
+    fn begun(&self, mut link: MutexGuard<'_, Link>, begun: Begun, timing: Timing) -> AskId {
+        link.idle.request(timing.now);
+        link.note_deadline(begun.rearm, timing.now, self.conf.connection_timeout);
+        let driver = link.driver.take();
+        drop(link);
+        wake(driver);
+        begun.id
     }
 
     /// Enters a request and queues its frame, whose id is written into it here.
@@ -284,6 +425,20 @@ impl Shared {
 }
 
 impl Link {
+    fn begin_pending(&mut self, timing: Timing) -> Result<Begun, SendError> {
+        self.pending
+            .begin(timing.deadline, None)
+            .map_err(|error| match error {
+                PendingError::TooMany { max } => SendError::TooManyRequests { max },
+                PendingError::Closed(cause) => SendError::Closed(cause),
+            })
+    }
+
+    /// Requests without their answer, and a body that is arriving.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.pending.waiting() + usize::from(self.arriving)
+    }
+
     fn check_open(&self, peer: &SocketName) -> Result<(), SendError> {
         if let Some(cause) = &self.ended {
             return Err(SendError::Closed(Arc::clone(cause)));

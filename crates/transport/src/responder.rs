@@ -5,6 +5,8 @@ use spark_rpc_wire::{EncodeError, Message, OpenFrame, RequestId, RpcFailure};
 
 use crate::buffers::with_frame_buffer;
 use crate::client::TransportClient;
+use crate::managed_buffer::ManagedBuffer;
+use crate::outgoing::{Head, Outgoing, Transfer};
 
 /// Answers one request, once (Spark's `RpcResponseCallback` on the server's side).
 ///
@@ -17,6 +19,8 @@ pub struct Responder {
     id: RequestId,
     lane: Lane,
     answered: bool,
+    /// What comes before the text of a failure.
+    preface: &'static str,
 }
 
 impl Responder {
@@ -26,7 +30,14 @@ impl Responder {
             id,
             lane: Lane::Normal,
             answered: false,
+            preface: "",
         }
+    }
+
+    /// Lets the text of a failure begin with `preface`.
+    pub(crate) fn prefaced(mut self, preface: &'static str) -> Self {
+        self.preface = preface;
+        self
     }
 
     /// Lets the answer pass others in the write queue.
@@ -92,7 +103,7 @@ impl Responder {
         let mut out = Vec::new();
         let message: Message<&[u8]> = Message::RpcFailure(RpcFailure {
             request_id: self.id,
-            error: text.to_owned(),
+            error: format!("{}{text}", self.preface),
         });
         if message.encode(&mut out).is_ok() {
             self.answer(&mut out);
@@ -113,6 +124,7 @@ impl Drop for Responder {
                 id: self.id,
                 lane: self.lane,
                 answered: true,
+                preface: self.preface,
             };
             // What the panic said is for this side's log.
             again.failure(if std::thread::panicking() {
@@ -121,6 +133,34 @@ impl Drop for Responder {
                 "the request was dropped without an answer"
             });
         }
+    }
+}
+
+/// Answers one question about a merged block, once; otherwise like a [`Responder`].
+#[derive(Debug)]
+#[must_use = "dropping a responder fails the request"]
+pub struct MergedMetaResponder(Responder);
+
+impl MergedMetaResponder {
+    pub(crate) fn new(client: TransportClient, id: RequestId) -> Self {
+        Self(Responder::new(client, id))
+    }
+
+    /// Answers with the bitmaps of `chunk_count` chunks, back to back.
+    pub fn success(mut self, chunk_count: i32, bitmaps: impl Into<ManagedBuffer>) {
+        let head = Head::MergedMeta {
+            id: self.0.id,
+            chunk_count,
+        };
+        self.0.answered = true;
+        let shared = self.0.client.shared();
+        let transfer = Transfer::begin(&shared.counters);
+        shared.push_body(Outgoing::answer(head, bitmaps.into(), transfer));
+    }
+
+    /// Answers with a failure.
+    pub fn failure(self, text: &str) {
+        self.0.failure(text);
     }
 }
 

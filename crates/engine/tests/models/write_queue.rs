@@ -1,8 +1,8 @@
-//! The write queue beside an obvious model of it: one list of whole frames for each lane.
+//! The write queue beside an obvious model of it: one list of whole frames or bodies for each lane.
 
 use std::collections::VecDeque;
 
-use spark_rpc_engine::{Bounds, CHUNK, Full, Lane, Load, WriteQueue};
+use spark_rpc_engine::{Bounds, CHUNK, Full, Lane, Load, Next, PASSING, Weighed, WriteQueue};
 
 /// What an owner may do with a write queue.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +20,13 @@ pub(crate) enum Op {
         len: usize,
         owned: bool,
     },
+    PushBulk {
+        weight: usize,
+        answer: bool,
+    },
     Next,
+    /// Takes one more body if that is allowed.
+    NextBulk,
     /// Reports the oldest chunk that is being written.
     Written,
     Clear,
@@ -43,8 +49,13 @@ impl Op {
                 len,
                 owned: large.is_multiple_of(3),
             },
-            140..=199 => Op::Next,
-            200..=252 => Op::Written,
+            140..=159 => Op::PushBulk {
+                weight: len,
+                answer: large.is_multiple_of(3),
+            },
+            160..=204 => Op::Next,
+            205..=209 => Op::NextBulk,
+            210..=252 => Op::Written,
             _ => Op::Clear,
         }
     }
@@ -70,7 +81,10 @@ impl Frame {
 struct Model {
     control: VecDeque<Frame>,
     normal: VecDeque<Frame>,
-    /// Chunks that were taken and are not yet reported written.
+    bulk: VecDeque<Weighed<u32>>,
+    /// Bytes of frames that have gone before the oldest body.
+    passed: usize,
+    /// Chunks and bodies that were taken and are not yet reported written.
     taken: VecDeque<Load>,
 }
 
@@ -84,10 +98,13 @@ impl Model {
 
     fn waiting(&self) -> Load {
         let frames = self.control.iter().chain(&self.normal);
-        frames.fold(Load::default(), |load, frame| Load {
-            items: load.items + 1,
-            bytes: load.bytes + frame.bytes.len(),
-        })
+        let weights = frames.map(|frame| frame.bytes.len());
+        weights
+            .chain(self.bulk.iter().map(|body| body.weight))
+            .fold(Load::default(), |load, weight| Load {
+                items: load.items + 1,
+                bytes: load.bytes + weight,
+            })
     }
 
     fn load(&self) -> Load {
@@ -148,14 +165,50 @@ pub(crate) fn check(bounds: Bounds, ops: impl IntoIterator<Item = Op>) {
                 assert_eq!(pushed.was_empty, was_empty);
                 model.lane(lane).push_back(frame);
             }
+            Op::PushBulk { weight, answer: true } => {
+                let was_empty = queue.is_empty();
+                assert_eq!(queue.push_bulk_answer(weight, number).was_empty, was_empty);
+                model.bulk.push_back(Weighed { weight, body: number });
+            }
+            Op::PushBulk {
+                weight,
+                answer: false,
+            } => {
+                let full = full(&model, bounds, Lane::Normal, weight);
+                let was_empty = queue.is_empty();
+                match queue.push_bulk(weight, number) {
+                    Ok(pushed) => {
+                        assert_eq!((full, pushed.was_empty), (None, was_empty));
+                        model.bulk.push_back(Weighed { weight, body: number });
+                    }
+                    Err((back, refused)) => assert_eq!((back, full), (number, Some(refused))),
+                }
+            }
             Op::Next => next(&mut queue, &mut model),
+            Op::NextBulk => {
+                let alone = model.control.is_empty() && model.normal.is_empty();
+                let fits = model.bulk.front().is_some_and(|body| body.body.is_multiple_of(2));
+                let expected = if alone && fits {
+                    model.bulk.pop_front()
+                } else {
+                    None
+                };
+                assert_eq!(queue.next_bulk_if(|body| body.is_multiple_of(2)), expected);
+                if let Some(body) = &expected {
+                    model.taken.push_back(load_of(body));
+                    model.passed = 0;
+                }
+            }
             Op::Written => {
                 if let Some(load) = model.taken.pop_front() {
                     queue.written(load.items, load.bytes);
                 }
             }
             Op::Clear => {
-                assert_eq!(queue.clear(), model.waiting());
+                let (load, bodies) = queue.clear();
+                assert_eq!(load, model.waiting());
+                assert!(bodies.eq(model.bulk.drain(..).map(|body| body.body)));
+                model.passed = 0;
                 model.control.clear();
                 model.normal.clear();
             }
@@ -183,16 +236,38 @@ fn full(model: &Model, bounds: Bounds, lane: Lane, bytes: usize) -> Option<Full>
     (lane == Lane::Normal && !fits).then_some(Full { load, bounds })
 }
 
-/// Takes a chunk and finds its frames at the front of the lane whose turn it is.
-fn next(queue: &mut WriteQueue, model: &mut Model) {
+fn load_of(body: &Weighed<u32>) -> Load {
+    Load {
+        items: 1,
+        bytes: body.weight,
+    }
+}
+
+/// Takes what is next and finds it at the front of the lane whose turn it is.
+fn next(queue: &mut WriteQueue<u32>, model: &mut Model) {
     let lane = if model.control.is_empty() {
         Lane::Normal
     } else {
         Lane::Control
     };
-    let Some(chunk) = queue.next_chunk() else {
-        return assert_eq!(model.waiting(), Load::default());
+    let chunk = match queue.next_write() {
+        None => return assert_eq!(model.waiting(), Load::default()),
+        Some(Next::Bulk(body)) => {
+            assert!(model.control.is_empty());
+            assert!(
+                model.normal.is_empty() || model.passed >= PASSING,
+                "frames go first"
+            );
+            model.passed = 0;
+            model.taken.push_back(load_of(&body));
+            return assert_eq!(model.bulk.pop_front(), Some(body));
+        }
+        Some(Next::Chunk(chunk)) => chunk,
     };
+    if lane == Lane::Normal && !model.bulk.is_empty() {
+        assert!(model.passed < PASSING, "bodies have their turn");
+        model.passed += chunk.bytes.len();
+    }
     let frames: Vec<Frame> = model.lane(lane).drain(..chunk.frames).collect();
     let expected: Vec<u8> = frames.iter().flat_map(|frame| &frame.bytes).copied().collect();
     assert!(

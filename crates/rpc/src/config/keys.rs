@@ -169,6 +169,8 @@ const KEYS: &[KeyInfo] = &[
     own("spark.rpc.io.wakeupsPerBatch", NUMBER, "128", "transport.wakeups_per_batch", "tasks that a reader wakes before it lets them run"),
     own("spark.rpc.io.busyPoll", TIME_US, "0", "transport.busy_poll", "how long a connection keeps trying to read before it sleeps, at most 1s; 0: off"),
     own("spark.rpc.io.maxConnections", NUMBER, "65536", "transport.max_connections", "accepted connections open at once; -1: no bound"),
+    spark("spark.shuffle.maxChunksBeingTransferred", NUMBER, "9223372036854775807", "transport.max_bodies_in_transfer", "chunks and streams that may be in transfer at once; a connection that asks for more is closed; the default is no bound"),
+    own("spark.rpc.io.streamWindow", SIZE, "4m", "transport.stream_window", "bytes of an arriving stream that may wait for its reader before the connection stops reading"),
     own("spark.rpc.io.closeTimeout", TIME_S, "10s", "transport.close_timeout", "how long closing a connection waits for its peer"),
     // Addresses of a driver
     address("spark.driver.host", TEXT, "the local host name", "advertised_host", "host that others are told"),
@@ -193,7 +195,6 @@ const KEYS: &[KeyInfo] = &[
     ignored("spark.rpc.io.maxRetries", FETCHES),
     ignored("spark.rpc.io.lazyFD", "there is no choice of when a file is opened"),
     ignored("spark.storage.memoryMapThreshold", "no file is mapped into memory"),
-    ignored("spark.shuffle.maxChunksBeingTransferred", CHUNKS),
     ignored("spark.shuffle.server.chunkFetchHandlerThreadsPercent", CHUNKS),
     ignored("spark.blockManager.port", "there is no block transfer server"),
     ignored("spark.network.timeoutInterval", "it paces a driver's search for dead executors"),

@@ -198,6 +198,12 @@ impl Reader<'_> {
             &mut conf.max_connections,
             self.most_connections(&key("maxConnections")),
         )?;
+        if let Some(most) = spark.integer::<i64>("spark.shuffle.maxChunksBeingTransferred")? {
+            // Spark's default, the largest number there is, means no bound; so do all that no machine reaches.
+            let bound = usize::try_from(most.max(0)).ok();
+            conf.max_bodies_in_transfer = bound.filter(|_| most < i64::MAX);
+        }
+        set(&mut conf.stream_window, self.bytes(&key("streamWindow")))?;
         set(
             &mut conf.close_timeout,
             spark.time(&key("closeTimeout"), TimeUnit::Seconds),

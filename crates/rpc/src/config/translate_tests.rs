@@ -66,6 +66,8 @@ fn every_key_reaches_its_field() {
          spark.rpc.io.wakeupsPerBatch 47
          spark.rpc.io.busyPoll 48
          spark.rpc.io.maxConnections 49
+         spark.shuffle.maxChunksBeingTransferred 51
+         spark.rpc.io.streamWindow 52k
          spark.rpc.io.closeTimeout 50",
     );
     let expected = RpcConf {
@@ -112,6 +114,8 @@ fn every_key_reaches_its_field() {
             wakeups_per_batch: 47,
             busy_poll: Duration::from_micros(48),
             max_connections: Some(49),
+            max_bodies_in_transfer: Some(51),
+            stream_window: 52 << 10,
             close_timeout: seconds(50),
         },
         ..RpcConf::default()
@@ -344,5 +348,17 @@ fn other_modules_have_keys_of_their_own() {
     assert_eq!(
         error.to_string(),
         "spark.shuffle.io.wakeupsPerBatch is 0, expected at least 1"
+    );
+}
+
+#[test]
+fn the_largest_number_of_chunks_in_transfer_is_no_bound() {
+    let none = conf("spark.shuffle.maxChunksBeingTransferred 9223372036854775807").unwrap();
+    assert_eq!(none.transport.max_bodies_in_transfer, None);
+    let zero = conf("spark.shuffle.maxChunksBeingTransferred 0").unwrap_err();
+    assert!(
+        zero.to_string()
+            .contains("spark.shuffle.maxChunksBeingTransferred"),
+        "{zero}"
     );
 }

@@ -102,6 +102,7 @@ pub(super) fn check_transport(conf: &TransportConf) -> Result<(), ConfError> {
 /// Returns the key of a field of [`TransportConf`], or the field's own name if it has no key.
 fn transport_key(conf: &TransportConf, field: &str) -> String {
     match TRANSPORT_KEYS.iter().find(|(known, _)| *known == field) {
+        Some((_, name)) if name.starts_with("spark.") => (*name).to_owned(),
         Some((_, name)) => conf.key(name),
         None => field.to_owned(),
     }
@@ -142,8 +143,8 @@ fn shown(value: Duration) -> String {
     }
 }
 
-/// The fields of [`TransportConf`] that have a key, with the last part of it.
-const TRANSPORT_KEYS: [(&str, &str); 19] = [
+/// The fields of [`TransportConf`] that have a key, with the last part of it, or with all of it if it belongs to no module.
+const TRANSPORT_KEYS: [(&str, &str); 21] = [
     ("connection_timeout", "connectionTimeout"),
     ("connection_creation_timeout", "connectionCreationTimeout"),
     ("connections_per_peer", "numConnectionsPerPeer"),
@@ -162,6 +163,11 @@ const TRANSPORT_KEYS: [(&str, &str); 19] = [
     ("wakeups_per_batch", "wakeupsPerBatch"),
     ("busy_poll", "busyPoll"),
     ("max_connections", "maxConnections"),
+    (
+        "max_bodies_in_transfer",
+        "spark.shuffle.maxChunksBeingTransferred",
+    ),
+    ("stream_window", "streamWindow"),
     ("close_timeout", "closeTimeout"),
 ];
 

@@ -124,7 +124,7 @@ struct Large(Arc<AtomicUsize>);
 impl StreamManager for Large {
     fn open_stream(&self, _: &TransportClient, _: &str) -> Result<ManagedBuffer, String> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Ok(ManagedBuffer::Bytes(Bytes::from_static(&[7; 100_000])))
+        Ok(Bytes::from_static(&[7; 100_000]).into())
     }
 }
 

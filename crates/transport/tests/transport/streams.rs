@@ -17,7 +17,7 @@ struct Greeting;
 impl StreamManager for Greeting {
     fn get_chunk(&self, _: &TransportClient, id: StreamChunkId) -> Result<ManagedBuffer, String> {
         if (id.stream_id, id.chunk_index) == (1, 0) {
-            Ok(ManagedBuffer::Bytes(Bytes::from_static(b"chunk zero")))
+            Ok(Bytes::from_static(b"chunk zero").into())
         } else {
             Err(format!("no chunk {} in stream {}", id.chunk_index, id.stream_id))
         }
@@ -25,8 +25,8 @@ impl StreamManager for Greeting {
 
     fn open_stream(&self, _: &TransportClient, stream_id: &str) -> Result<ManagedBuffer, String> {
         match stream_id {
-            "greeting" => Ok(ManagedBuffer::Bytes(Bytes::from_static(b"good morning"))),
-            "empty" => Ok(ManagedBuffer::Bytes(Bytes::new())),
+            "greeting" => Ok(Bytes::from_static(b"good morning").into()),
+            "empty" => Ok(Bytes::new().into()),
             other => Err(format!("no stream {other}")),
         }
     }

@@ -1,0 +1,342 @@
+//! Bodies that follow their frames, and the answers to what has no request id.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use spark_rpc_engine::AskId;
+use spark_rpc_wire::{
+    Body, ChunkFetchRequest, FrameDecoder, MergedBlockMetaRequest, StreamChunkId, StreamFailure,
+    StreamRequest, StreamResponse, UploadStream,
+};
+
+use crate::client::TransportClient;
+use crate::error::ConnectionError;
+use crate::guard::guarded;
+use crate::handler::{Flow, RpcHandler};
+use crate::link::{Reply, TransportCounters};
+use crate::outgoing::{Head, Outgoing, Transfer};
+use crate::responder::{MergedMetaResponder, Responder};
+use crate::stream_body::{BodySender, Taken, stream_body};
+use crate::upload::UploadSink;
+
+/// Where the body that is arriving goes.
+#[derive(Default)]
+pub(crate) enum Incoming {
+    #[default]
+    Nothing,
+    Stream(BodySender),
+    Upload {
+        sink: Box<dyn UploadSink>,
+        responder: Responder,
+    },
+    Skipped,
+}
+
+/// Why nothing more is taken from a connection.
+pub(crate) enum Stop {
+    /// The connection closes once what is queued has been written.
+    Closing,
+    /// The protocol is lost, or its rules are broken.
+    Failed(ConnectionError),
+}
+
+impl Incoming {
+    /// Takes the next piece of the body, after which `remaining` bytes are missing.
+    pub(crate) fn take(
+        &mut self,
+        client: &TransportClient,
+        data: Body<'_>,
+        remaining: u64,
+    ) -> Result<Flow, Stop> {
+        let flow = match self {
+            Incoming::Nothing | Incoming::Skipped => Flow::Continue,
+            Incoming::Stream(sender) => match sender.send(data.into_bytes()) {
+                Taken::Room => Flow::Continue,
+                Taken::Full if remaining > 0 => Flow::Wait(sender.room()),
+                Taken::Full => Flow::Continue,
+                Taken::Abandoned => {
+                    check_worth_skipping(client, remaining)?;
+                    *self = Incoming::Skipped;
+                    Flow::Continue
+                }
+            },
+            Incoming::Upload { sink, .. } => {
+                let taken = guarded(client.peer(), "upload", || sink.data(data));
+                match taken.unwrap_or_else(|| Err("it panicked".to_owned())) {
+                    Ok(flow) => flow,
+                    Err(text) => return Err(self.refuse_upload(client, &text)),
+                }
+            }
+        };
+        if remaining == 0 {
+            self.complete(client);
+        }
+        Ok(flow)
+    }
+
+    /// Whether its reader, on this side, is what the connection waits for.
+    pub(crate) fn waits_for_reader(&self) -> bool {
+        matches!(self, Incoming::Stream(_))
+    }
+
+    /// The connection has ended.
+    pub(crate) fn fail(&mut self, client: &TransportClient, cause: &Arc<ConnectionError>) {
+        match std::mem::take(self) {
+            Incoming::Nothing | Incoming::Skipped => {}
+            Incoming::Stream(sender) => sender.fail(cause),
+            Incoming::Upload { sink, responder } => {
+                guarded(client.peer(), "upload", || sink.failed(cause));
+                drop(responder);
+            }
+        }
+    }
+
+    /// An answer announces a stream; returns who gets it.
+    pub(crate) fn begin_stream(
+        &mut self,
+        decoder: &mut FrameDecoder,
+        client: &TransportClient,
+        response: &StreamResponse,
+    ) -> Result<Option<(AskId, Reply)>, Stop> {
+        let count = expect_body(
+            decoder,
+            client,
+            response.byte_count,
+            "a stream of negative length",
+        )?;
+        let Some(id) = asked_for_stream(client, &response.stream_id)? else {
+            tracing::warn!(peer = %client.peer(), stream = %response.stream_id, "skipping a stream that nobody asked for");
+            return Ok(None);
+        };
+        let waited_for = client.shared().link().pending.is_waiting(id);
+        if !waited_for {
+            TransportCounters::add(&client.shared().counters.late_replies, 1);
+            check_worth_skipping(client, count)?;
+            return Ok(None);
+        }
+        let (sender, body) = stream_body(client, count);
+        if count > 0 {
+            *self = Incoming::Stream(sender);
+            client.shared().link().arriving = true;
+        }
+        Ok(Some((id, Reply::Stream(Box::new(body)))))
+    }
+
+    /// A request announces an upload.
+    pub(crate) fn begin_upload(
+        &mut self,
+        decoder: &mut FrameDecoder,
+        client: &TransportClient,
+        handler: &mut dyn RpcHandler,
+        upload: UploadStream,
+    ) -> Result<(), Stop> {
+        let count = expect_body(decoder, client, upload.byte_count, "an upload of negative length")?;
+        let responder = Responder::new(client.clone(), upload.request_id);
+        let sink = guarded(client.peer(), "receive_stream", || {
+            handler.receive_stream(client, upload.meta, count)
+        });
+        let sink = match sink.unwrap_or_else(|| Err("the handler panicked".to_owned())) {
+            Ok(sink) => sink,
+            Err(text) => {
+                // As in Spark: without a taker the body cannot be skipped reliably, so the connection closes.
+                responder.failure(&text);
+                client.close();
+                return Err(Stop::Closing);
+            }
+        };
+        *self = Incoming::Upload { sink, responder };
+        if count == 0 {
+            self.complete(client);
+        } else {
+            let mut link = client.shared().link();
+            link.arriving = true;
+            // Silence in the middle of a body has a limit.
+            link.timer_stale = true;
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, client: &TransportClient) {
+        client.shared().link().arriving = false;
+        if let Incoming::Upload { sink, responder } = std::mem::take(self) {
+            let responder = responder.prefaced(AFTER_THE_LAST_BYTE);
+            guarded(client.peer(), "upload", || sink.complete(responder));
+        }
+    }
+
+    fn refuse_upload(&mut self, client: &TransportClient, text: &str) -> Stop {
+        if let Incoming::Upload { sink, responder } = std::mem::take(self) {
+            let cause = ConnectionError::Refused {
+                peer: client.peer().clone(),
+                reason: "the destination of an upload failed",
+            };
+            guarded(client.peer(), "upload", || sink.failed(&cause));
+            responder.failure(&format!("Destination failed while reading stream: {text}"));
+        }
+        client.close();
+        Stop::Closing
+    }
+}
+
+/// Answers a request for a chunk; returns whether the write queue exceeds its bounds now.
+pub(crate) fn answer_chunk(
+    client: &TransportClient,
+    handler: &dyn RpcHandler,
+    request: &ChunkFetchRequest,
+) -> Result<bool, Stop> {
+    check_transfers(client)?;
+    let chunk = request.chunk;
+    let streams = handler.stream_manager();
+    let buffer = streams
+        .check_authorization(client, chunk.stream_id)
+        .and_then(|()| streams.get_chunk(client, chunk));
+    let shared = client.shared();
+    let answer = match buffer {
+        Ok(buffer) => Outgoing::answer(Head::Chunk(chunk), buffer, Transfer::begin(&shared.counters)),
+        Err(error) => Outgoing::frame(Head::Chunk(chunk).failure(&error).unwrap_or_default()),
+    };
+    // Chunks are told by their ids, so small ones need not keep their place among the bodies.
+    Ok(match answer.into_small_frame(GATHERED) {
+        Ok(mut frame) => shared.push_answer(spark_rpc_engine::Lane::Normal, &mut frame),
+        Err(large) => shared.push_body(large),
+    })
+}
+
+/// Answers a request for a stream. Answers keep the order of the requests, which is all that tells them apart. Returns
+/// whether the write queue exceeds its bounds now.
+pub(crate) fn answer_stream(
+    client: &TransportClient,
+    handler: &dyn RpcHandler,
+    request: StreamRequest,
+) -> Result<bool, Stop> {
+    check_transfers(client)?;
+    let StreamRequest { stream_id } = request;
+    let streams = handler.stream_manager();
+    let buffer = streams
+        .check_stream_authorization(client, &stream_id)
+        .and_then(|()| streams.open_stream(client, &stream_id));
+    let shared = client.shared();
+    let head = Head::Stream(stream_id);
+    let answer = match buffer {
+        Ok(buffer) => Outgoing::answer(head, buffer, Transfer::begin(&shared.counters)),
+        Err(error) => Outgoing::frame(head.failure(&error).unwrap_or_default()),
+    };
+    let answer = answer.into_small_frame(GATHERED);
+    Ok(shared.push_body(answer.map_or_else(|large| large, Outgoing::frame)))
+}
+
+pub(crate) fn answer_merged_meta(
+    client: &TransportClient,
+    handler: &mut dyn RpcHandler,
+    request: MergedBlockMetaRequest,
+) {
+    let responder = MergedMetaResponder::new(client.clone(), request.request_id);
+    guarded(client.peer(), "receive_merged_meta_request", || {
+        handler.receive_merged_meta_request(client, request, responder);
+    });
+}
+
+/// Who asked for a chunk that has come, or its failure.
+pub(crate) fn asked_for_chunk(client: &TransportClient, chunk: StreamChunkId) -> Option<AskId> {
+    let id = client.shared().link().expected.chunk(chunk);
+    if id.is_none() {
+        tracing::warn!(peer = %client.peer(), %chunk, "ignoring an answer that nobody asked for");
+    }
+    id
+}
+
+/// The failure of a stream has come; returns who gets it.
+pub(crate) fn stream_failed(
+    client: &TransportClient,
+    failure: StreamFailure,
+) -> Result<Option<(AskId, Reply)>, Stop> {
+    let id = asked_for_stream(client, &failure.stream_id)?;
+    if id.is_none() {
+        tracing::warn!(peer = %client.peer(), "ignoring an answer that nobody asked for");
+    }
+    Ok(id.map(|id| (id, Reply::Failure(failure.error))))
+}
+
+/// A chunk's bytes for the one who asked: those of a large one on their own, so that they do not keep others.
+pub(crate) fn own_large(body: Body<'_>) -> Result<Bytes, Body<'_>> {
+    match body {
+        Body::Owned(bytes) => Ok(bytes),
+        Body::Borrowed(bytes) if bytes.len() >= OWNED => Ok(Bytes::copy_from_slice(bytes)),
+        small => Err(small),
+    }
+}
+
+/// Who asked for the stream that the next answer is about.
+fn asked_for_stream(client: &TransportClient, stream_id: &str) -> Result<Option<AskId>, Stop> {
+    let Some((name, id)) = client.shared().link().expected.stream() else {
+        return Ok(None);
+    };
+    if name == stream_id {
+        return Ok(Some(id));
+    }
+    // Whoever waits hears of the connection's end, like everybody else.
+    tracing::warn!(peer = %client.peer(), asked = %name, got = %stream_id, "streams are out of step");
+    Err(refused(
+        client,
+        "an answer about another stream than the one whose turn it is",
+    ))
+}
+
+fn expect_body(
+    decoder: &mut FrameDecoder,
+    client: &TransportClient,
+    count: i64,
+    negative: &'static str,
+) -> Result<u64, Stop> {
+    let Ok(count) = u64::try_from(count) else {
+        return Err(refused(client, negative));
+    };
+    let expected = decoder.expect_body(count);
+    expected.map_err(|source| {
+        Stop::Failed(ConnectionError::Frame {
+            peer: client.peer().clone(),
+            source,
+        })
+    })?;
+    Ok(count)
+}
+
+/// As Spark does, closes the connection when more is asked for than may be under way.
+fn check_transfers(client: &TransportClient) -> Result<(), Stop> {
+    let shared = client.shared();
+    let in_transfer = shared.counters.bodies_in_transfer();
+    match shared.conf.max_bodies_in_transfer {
+        Some(most) if in_transfer >= most as u64 => Err(Stop::Failed(ConnectionError::TooManyTransfers {
+            peer: client.peer().clone(),
+            most,
+        })),
+        _ => Ok(()),
+    }
+}
+
+fn check_worth_skipping(client: &TransportClient, remaining: u64) -> Result<(), Stop> {
+    if remaining <= SKIPPED {
+        return Ok(());
+    }
+    Err(Stop::Failed(ConnectionError::StreamAbandoned {
+        peer: client.peer().clone(),
+        remaining,
+    }))
+}
+
+fn refused(client: &TransportClient, reason: &'static str) -> Stop {
+    Stop::Failed(ConnectionError::Refused {
+        peer: client.peer().clone(),
+        reason,
+    })
+}
+
+/// How Spark begins the text when an upload fails after its last byte.
+const AFTER_THE_LAST_BYTE: &str =
+    "Failure post-processing complete stream; failing this rpc and leaving channel active: ";
+/// Bodies up to this size are copied behind their frame.
+const GATHERED: usize = 32 * 1024;
+/// Received chunks of this size do not share memory with others.
+const OWNED: usize = 16 * 1024;
+/// A rest of this size is rather received than the connection given up.
+const SKIPPED: u64 = 1 << 20;
