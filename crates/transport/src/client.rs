@@ -61,6 +61,11 @@ impl TransportClient {
         link.ended.is_none() && link.closing.is_none()
     }
 
+    /// Whether it has ended for good, so that its handler has been told or is about to be.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.shared.link().ended.is_some()
+    }
+
     /// Requests that wait for their answer, of any kind; a stream or an upload that is arriving counts, too.
     #[must_use]
     pub fn outstanding(&self) -> usize {
