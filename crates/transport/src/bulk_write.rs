@@ -61,11 +61,13 @@ impl From<io::Error> for BulkError {
 }
 
 impl BulkWrite {
-    /// Begins with `first`, and with what may go together with it in one run of another thread.
+    /// Begins with `first`, and with what may go together with it in one run of another thread. With `zero_copy`, the
+    /// system sends files by itself where it can.
     pub(crate) fn new(
         first: Weighed<Outgoing>,
         queue: &mut WriteQueue<Outgoing>,
         stream: &dyn Stream,
+        zero_copy: bool,
     ) -> Self {
         let mut write = Self {
             state: State::Done,
@@ -108,7 +110,7 @@ impl BulkWrite {
             bytes = next_length.map(|next| so_far.saturating_add(next).saturating_add(1));
             bodies.push_back(file);
         }
-        write.state = State::Working(work(FileJob::new(bodies), stream));
+        write.state = State::Working(work(FileJob::new(bodies, zero_copy), stream));
         write
     }
 

@@ -141,6 +141,13 @@ pub struct TransportConf {
     /// Default 4 MiB. Key `spark.<m>.io.streamWindow`, not Spark's.
     pub stream_window: usize,
 
+    /// Whether files leave by `sendfile` where that is possible. It costs a fraction of the processor time. But what the
+    /// socket holds is then still the file's: if a file is cut short in place, what was on its way is sent as zeros
+    /// before the connection ends. Files that are replaced by renaming are safe either way.
+    ///
+    /// Default `true`. Key `spark.<m>.io.zeroCopy`, not Spark's.
+    pub zero_copy: bool,
+
     /// How long closing waits for what is already queued, and for the peer, before the socket is dropped.
     ///
     /// Default 10 s, the time that Spark's `TransportClient.close` waits. Key `spark.<m>.io.closeTimeout`, not
@@ -281,6 +288,7 @@ impl Default for TransportConf {
             max_connections: Some(65_536),
             max_bodies_in_transfer: None,
             stream_window: 4 << 20,
+            zero_copy: true,
             close_timeout: Duration::from_secs(10),
         }
     }

@@ -293,7 +293,12 @@ impl Driver {
             match link.queue.next_write() {
                 Some(Next::Chunk(chunk)) => self.writing = Some((chunk, 0)),
                 Some(Next::Bulk(body)) => {
-                    self.bulk = Some(Box::new(BulkWrite::new(body, &mut link.queue, &*self.stream)));
+                    self.bulk = Some(Box::new(BulkWrite::new(
+                        body,
+                        &mut link.queue,
+                        &*self.stream,
+                        self.client.shared().conf.zero_copy,
+                    )));
                 }
                 None => {}
             }

@@ -18,6 +18,8 @@ use crate::outgoing::{FileBody, FileSource, Head, Hold};
 pub(crate) struct FileJob {
     waiting: VecDeque<FileBody>,
     current: Option<Current>,
+    /// Nothing is sent by the system itself.
+    copied: bool,
     /// Read from files, to be written to the stream.
     pub(crate) piece: Vec<u8>,
     /// Bytes that the socket has taken in the last run.
@@ -51,16 +53,22 @@ struct Current {
     head: Vec<u8>,
     head_sent: usize,
     rest: Option<FileSegment>,
+    /// Where the file must still end, or behind.
+    end: u64,
     /// The file cannot be sent by the system itself.
     copied: bool,
+    /// Read from the file, and from where on it is not sent yet.
+    buffer: Vec<u8>,
+    buffer_sent: usize,
     hold: Hold,
 }
 
 impl FileJob {
-    pub(crate) fn new(bodies: VecDeque<FileBody>) -> Self {
+    pub(crate) fn new(bodies: VecDeque<FileBody>, zero_copy: bool) -> Self {
         Self {
             waiting: bodies,
             current: None,
+            copied: !zero_copy,
             piece: Vec::new(),
             sent: 0,
             finished: Vec::new(),
@@ -89,6 +97,9 @@ impl FileJob {
             };
             self.piece.extend_from_slice(&current.head[current.head_sent..]);
             current.head_sent = current.head.len();
+            self.piece
+                .extend_from_slice(&current.buffer[current.buffer_sent..]);
+            current.buffer_sent = current.buffer.len();
             if let Some(rest) = &mut current.rest {
                 let room = PIECE.saturating_sub(self.piece.len()) as u64;
                 let begin = self.piece.len();
@@ -98,6 +109,7 @@ impl FileJob {
                 rest.length -= read;
             }
             if current.is_over() {
+                current.check_end()?;
                 self.finished.push(current.hold);
             } else {
                 self.current = Some(current);
@@ -114,13 +126,13 @@ impl FileJob {
         loop {
             let FileBody { head, source, hold } = self.waiting.pop_front()?;
             match begin(&head, source) {
-                Ok((bytes, segment)) => return Some(Current::new(bytes, Some(segment), hold)),
+                Ok((bytes, segment)) => return Some(Current::new(bytes, Some(segment), self.copied, hold)),
                 Err(error) => {
                     tracing::warn!(what = ?head, %error, "a file cannot be sent");
                     if let Head::Upload { id, .. } = head {
                         self.failed_uploads.push((id, Arc::new(error)));
                     } else if let Some(failure) = failure(head, &error) {
-                        return Some(Current::new(failure, None, hold));
+                        return Some(Current::new(failure, None, self.copied, hold));
                     }
                 }
             }
@@ -129,18 +141,32 @@ impl FileJob {
 }
 
 impl Current {
-    fn new(head: Vec<u8>, rest: Option<FileSegment>, hold: Hold) -> Self {
+    fn new(head: Vec<u8>, rest: Option<FileSegment>, copied: bool, hold: Hold) -> Self {
         Self {
             head,
             head_sent: 0,
+            end: rest.as_ref().map_or(0, |rest| rest.offset + rest.length),
             rest,
-            copied: false,
+            copied,
+            buffer: Vec::new(),
+            buffer_sent: 0,
             hold,
         }
     }
 
     fn is_over(&self) -> bool {
-        self.head_sent == self.head.len() && self.rest.as_ref().is_none_or(|rest| rest.length == 0)
+        self.head_sent == self.head.len()
+            && self.buffer_sent == self.buffer.len()
+            && self.rest.as_ref().is_none_or(|rest| rest.length == 0)
+    }
+
+    /// Looks whether the file is still as long as it was. What the system sends by itself, it may take from the file
+    /// later than it says; of a file that was cut short meanwhile, it then sends zeros.
+    fn check_end(&self) -> io::Result<()> {
+        match &self.rest {
+            Some(rest) if rest.file.metadata()?.len() < self.end => Err(ends_early(rest)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -221,6 +247,8 @@ mod socket {
                 let sent = current.send_once(socket, more);
                 if !current.is_over() {
                     self.current = Some(current);
+                } else if let Err(error) = current.check_end() {
+                    return Pause::File(error);
                 }
                 match sent {
                     Ok(n) => self.sent += n,
@@ -252,26 +280,43 @@ mod socket {
                 self.head_sent += n;
                 return Ok(n as u64);
             }
+            if self.copied {
+                return self.send_copy(socket, more);
+            }
             let Some(rest) = rest else { return Ok(0) };
-            if !self.copied {
-                let count = rest.length.min(SHARE) as usize;
-                match send_file(socket, &rest.file, rest.offset, count) {
-                    Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.copied = true,
-                    Ok(0) => return Err(Pause::File(ends_early(rest))),
-                    sent => {
-                        let n = taken(sent)? as u64;
-                        rest.offset += n;
-                        rest.length -= n;
-                        return Ok(n);
-                    }
+            let count = rest.length.min(SHARE) as usize;
+            match send_file(socket, &rest.file, rest.offset, count) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    self.copied = true;
+                    Ok(0)
+                }
+                Ok(0) => Err(Pause::File(ends_early(rest))),
+                sent => {
+                    let n = taken(sent)? as u64;
+                    rest.offset += n;
+                    rest.length -= n;
+                    Ok(n)
                 }
             }
-            let mut bytes = vec![0; rest.length.min(COPIED) as usize];
-            read_whole(rest, &mut bytes).map_err(Pause::File)?;
-            let n = taken(send_bytes(socket, &bytes, more))? as u64;
-            rest.offset += n;
-            rest.length -= n;
-            Ok(n)
+        }
+
+        fn send_copy(&mut self, socket: BorrowedFd<'_>, more: bool) -> Result<u64, Pause> {
+            if let Some(rest) = self
+                .rest
+                .as_mut()
+                .filter(|_| self.buffer_sent == self.buffer.len())
+            {
+                self.buffer.resize(rest.length.min(COPIED) as usize, 0);
+                self.buffer_sent = self.buffer.len();
+                let read = read_whole(rest, &mut self.buffer).map_err(Pause::File)?;
+                rest.offset += read;
+                rest.length -= read;
+                self.buffer_sent = 0;
+            }
+            let more = more || self.rest.as_ref().is_some_and(|rest| rest.length > 0);
+            let n = taken(send_bytes(socket, &self.buffer[self.buffer_sent..], more))?;
+            self.buffer_sent += n;
+            Ok(n as u64)
         }
     }
 

@@ -60,13 +60,11 @@ impl Incoming {
                     Flow::Continue
                 }
             },
-            Incoming::Upload { sink, .. } => {
-                let taken = guarded(client.peer(), "upload", || sink.data(data));
-                match taken.unwrap_or_else(|| Err("it panicked".to_owned())) {
-                    Ok(flow) => flow,
-                    Err(text) => return Err(self.refuse_upload(client, &text)),
-                }
-            }
+            Incoming::Upload { sink, .. } => match guarded(client.peer(), "upload", || sink.data(data)) {
+                Some(Ok(flow)) => flow,
+                Some(Err(text)) => return Err(self.refuse_upload(client, Some(&text))),
+                None => return Err(self.refuse_upload(client, None)),
+            },
         };
         if remaining == 0 {
             self.complete(client);
@@ -164,13 +162,17 @@ impl Incoming {
         }
     }
 
-    fn refuse_upload(&mut self, client: &TransportClient, text: &str) -> Stop {
+    /// `None` stands for a sink that panicked and is not to be called again.
+    fn refuse_upload(&mut self, client: &TransportClient, text: Option<&str>) -> Stop {
         if let Incoming::Upload { sink, responder } = std::mem::take(self) {
-            let cause = ConnectionError::Refused {
-                peer: client.peer().clone(),
-                reason: "the destination of an upload failed",
-            };
-            guarded(client.peer(), "upload", || sink.failed(&cause));
+            if text.is_some() {
+                let cause = ConnectionError::Refused {
+                    peer: client.peer().clone(),
+                    reason: "the destination of an upload failed",
+                };
+                guarded(client.peer(), "upload", || sink.failed(&cause));
+            }
+            let text = text.unwrap_or("it panicked");
             responder.failure(&format!("Destination failed while reading stream: {text}"));
         }
         client.close();

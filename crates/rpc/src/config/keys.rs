@@ -171,6 +171,7 @@ const KEYS: &[KeyInfo] = &[
     own("spark.rpc.io.maxConnections", NUMBER, "65536", "transport.max_connections", "accepted connections open at once; -1: no bound"),
     spark("spark.shuffle.maxChunksBeingTransferred", NUMBER, "9223372036854775807", "transport.max_bodies_in_transfer", "chunks and streams that may be in transfer at once; a connection that asks for more is closed; the default is no bound"),
     own("spark.rpc.io.streamWindow", SIZE, "4m", "transport.stream_window", "bytes of an arriving stream that may wait for its reader before the connection stops reading"),
+    own("spark.rpc.io.zeroCopy", SWITCH, "true", "transport.zero_copy", "whether files leave by sendfile where that is possible"),
     own("spark.rpc.io.closeTimeout", TIME_S, "10s", "transport.close_timeout", "how long closing a connection waits for its peer"),
     // Addresses of a driver
     address("spark.driver.host", TEXT, "the local host name", "advertised_host", "host that others are told"),

@@ -204,6 +204,7 @@ impl Reader<'_> {
             conf.max_bodies_in_transfer = bound.filter(|_| most < i64::MAX);
         }
         set(&mut conf.stream_window, self.bytes(&key("streamWindow")))?;
+        set(&mut conf.zero_copy, spark.boolean(&key("zeroCopy")))?;
         set(
             &mut conf.close_timeout,
             spark.time(&key("closeTimeout"), TimeUnit::Seconds),

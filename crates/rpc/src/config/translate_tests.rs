@@ -68,6 +68,7 @@ fn every_key_reaches_its_field() {
          spark.rpc.io.maxConnections 49
          spark.shuffle.maxChunksBeingTransferred 51
          spark.rpc.io.streamWindow 52k
+         spark.rpc.io.zeroCopy false
          spark.rpc.io.closeTimeout 50",
     );
     let expected = RpcConf {
@@ -116,6 +117,7 @@ fn every_key_reaches_its_field() {
             max_connections: Some(49),
             max_bodies_in_transfer: Some(51),
             stream_window: 52 << 10,
+            zero_copy: false,
             close_timeout: seconds(50),
         },
         ..RpcConf::default()

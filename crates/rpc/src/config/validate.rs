@@ -144,7 +144,7 @@ fn shown(value: Duration) -> String {
 }
 
 /// The fields of [`TransportConf`] that have a key, with the last part of it, or with all of it if it belongs to no module.
-const TRANSPORT_KEYS: [(&str, &str); 21] = [
+const TRANSPORT_KEYS: [(&str, &str); 22] = [
     ("connection_timeout", "connectionTimeout"),
     ("connection_creation_timeout", "connectionCreationTimeout"),
     ("connections_per_peer", "numConnectionsPerPeer"),
@@ -168,6 +168,7 @@ const TRANSPORT_KEYS: [(&str, &str); 21] = [
         "spark.shuffle.maxChunksBeingTransferred",
     ),
     ("stream_window", "streamWindow"),
+    ("zero_copy", "zeroCopy"),
     ("close_timeout", "closeTimeout"),
 ];
 

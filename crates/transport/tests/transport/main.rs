@@ -1,6 +1,7 @@
 //! Both ends of connections, over the in-memory network on virtual time, and some over real sockets.
 
 mod bootstraps;
+mod bulk;
 mod events;
 mod factory;
 mod log;
