@@ -1,12 +1,12 @@
 //! What reaches the log.
 
 use std::fmt::{self, Write as _};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 /// Collects the events of this thread until it is dropped, one line each: level, message, fields.
 pub(crate) struct Log {
@@ -16,6 +16,10 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn begin() -> Self {
+        // While there is only one subscriber, tracing asks the thread that comes first to an event whether anybody wants
+        // it; a thread of another test would say no for all.
+        static SECOND: OnceLock<Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| Dispatch::new(Collector(Arc::default())));
         let lines: Arc<Mutex<Vec<String>>> = Arc::default();
         let collector = Collector(Arc::clone(&lines));
         Self {
