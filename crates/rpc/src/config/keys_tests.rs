@@ -17,6 +17,7 @@ fn sample(key: &KeyInfo) -> &'static str {
         (_, TIME_S | TIME_MS | TIME_US) => "7",
         (_, SIZE | SIZE_MIB) => "1025",
         (_, NUMBER) => "7",
+        (_, SWITCH) if key.default == "true" => "false",
         (_, SWITCH) => "true",
         (_, TEXT) => "some-text",
         (name, takes) => panic!("{name} takes {takes}, for which there is no sample"),
