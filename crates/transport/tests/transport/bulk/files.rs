@@ -307,7 +307,7 @@ fn a_slow_reader_keeps_no_thread() {
             let mut before = u64::MAX;
             while before != written() {
                 before = written();
-                tokio::time::sleep(Duration::from_millis(50)).await; // real time: until the sockets are full
+                tokio::time::sleep(Duration::from_millis(50)).await; // tidy: allow(sleep): until the sockets are full, which nothing tells
             }
             assert!(before < 128 << 20);
             within(tokio::task::spawn_blocking(|| ())).await.unwrap();

@@ -126,7 +126,7 @@ pub(super) fn within<F: Future>(work: F) -> impl Future<Output = F::Output> {
 pub(super) fn until(done: impl Fn() -> bool) -> impl Future<Output = ()> {
     within(async move {
         while !done() {
-            tokio::time::sleep(Duration::from_millis(1)).await; // virtual in memory; a file's thread is real
+            tokio::time::sleep(Duration::from_millis(1)).await; // tidy: allow(sleep): between two looks; virtual time over the in-memory network
         }
     })
 }

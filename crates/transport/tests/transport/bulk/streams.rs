@@ -197,7 +197,7 @@ async fn a_slow_reader_stops_the_connection_and_so_the_sender() {
         before < 1_000_000,
         "{before} bytes have been sent to a reader that takes none"
     );
-    tokio::time::sleep(secs(5)).await;
+    tokio::time::sleep(secs(5)).await; // tidy: allow(sleep): virtual time
     assert_eq!(written(), before);
     let asked = tokio::spawn({
         let client = client.clone();
@@ -233,7 +233,7 @@ async fn a_reader_that_takes_nothing_loses_the_connection_and_a_slow_one_does_no
     });
     let mut body = within(opening).await.unwrap().unwrap();
     for _ in 0..20 {
-        tokio::time::sleep(secs(8)).await;
+        tokio::time::sleep(secs(8)).await; // tidy: allow(sleep): virtual time
         body.chunk().await.unwrap().unwrap();
     }
     let cause = within(client.closed()).await;
