@@ -25,6 +25,8 @@ pub struct WriteQueue<B> {
     passed: usize,
     bounds: Bounds,
     load: Load,
+    /// What of it waits in the control lane.
+    control_load: Load,
 }
 
 /// What goes to the socket next.
@@ -85,6 +87,7 @@ impl<B> WriteQueue<B> {
             passed: 0,
             bounds,
             load: Load::default(),
+            control_load: Load::default(),
         }
     }
 
@@ -93,8 +96,8 @@ impl<B> WriteQueue<B> {
     ///
     /// # Errors
     ///
-    /// [`Full`] when a bound is reached; nothing has been queued then. The control lane has no bound of its own:
-    /// its frames answer other frames or are few.
+    /// [`Full`] when a bound is reached; nothing has been queued then. What waits in the control lane has as much room
+    /// again, so that a flood of other frames cannot keep control traffic out.
     #[inline]
     pub fn push(
         &mut self,
@@ -167,8 +170,9 @@ impl<B> WriteQueue<B> {
 
     /// Takes what is to be written next: control first.
     pub fn next_write(&mut self) -> Option<Next<B>> {
-        if let Some(urgent) = self.control.pop_front() {
-            return Some(Next::Chunk(urgent.chunk));
+        if let Some(Queued { chunk, .. }) = self.control.pop_front() {
+            self.control_load.remove(chunk.frames, chunk.bytes.len());
+            return Some(Next::Chunk(chunk));
         }
         if self.passed < PASSING
             && let Some(next) = self.normal.pop_front()
@@ -213,10 +217,11 @@ impl<B> WriteQueue<B> {
         self.control.is_empty() && self.normal.is_empty() && self.bulk.is_empty()
     }
 
-    /// Whether one more normal frame of `bytes` would be taken.
+    /// Whether one more frame of `bytes` would be taken, whatever its lane.
     #[must_use]
     pub fn has_room(&self, bytes: usize) -> bool {
-        self.bounds.admit(self.load, bytes).is_ok()
+        let fits = |load| self.bounds.admit(load, bytes).is_ok();
+        fits(self.load) && fits(self.control_load)
     }
 
     /// Forgets everything that waits; returns how much that was, and the bodies, for the owner to drop. What is being
@@ -234,13 +239,16 @@ impl<B> WriteQueue<B> {
             forgotten.bytes += chunk.bytes.len();
         }
         self.load.remove(forgotten.items, forgotten.bytes);
+        self.control_load = Load::default();
         (forgotten, bodies.into_iter().map(|weighed| weighed.body))
     }
 
     fn admit(&mut self, lane: Lane, bytes: usize) -> Result<Pushed, Full> {
-        if lane == Lane::Normal {
-            self.bounds.admit(self.load, bytes)?;
-        }
+        let held = match lane {
+            Lane::Control => self.control_load,
+            Lane::Normal => self.load,
+        };
+        self.bounds.admit(held, bytes)?;
         let was_empty = self.is_empty();
         self.load.add(bytes);
         Ok(Pushed { was_empty })
@@ -248,7 +256,7 @@ impl<B> WriteQueue<B> {
 
     #[inline]
     fn append(&mut self, lane: Lane, frame: &[u8], spare: impl FnOnce() -> Vec<u8>) {
-        let chunks = self.lane(lane);
+        let chunks = self.lane(lane, frame.len());
         match chunks.back_mut() {
             Some(Queued { chunk, open: true }) if chunk.bytes.len() + frame.len() <= CHUNK => {
                 chunk.bytes.extend_from_slice(frame);
@@ -267,7 +275,7 @@ impl<B> WriteQueue<B> {
     }
 
     fn append_owned(&mut self, lane: Lane, frame: Vec<u8>) {
-        self.lane(lane).push_back(Queued {
+        self.lane(lane, frame.len()).push_back(Queued {
             chunk: Chunk {
                 bytes: frame,
                 frames: 1,
@@ -276,9 +284,14 @@ impl<B> WriteQueue<B> {
         });
     }
 
-    fn lane(&mut self, lane: Lane) -> &mut VecDeque<Queued> {
+    /// The lane, for one more frame of `bytes`.
+    #[inline]
+    fn lane(&mut self, lane: Lane, bytes: usize) -> &mut VecDeque<Queued> {
         match lane {
-            Lane::Control => &mut self.control,
+            Lane::Control => {
+                self.control_load.add(bytes);
+                &mut self.control
+            }
             Lane::Normal => &mut self.normal,
         }
     }

@@ -182,11 +182,26 @@ fn one_oversized_frame_is_taken_when_nothing_else_is_held() {
 fn control_frames_are_taken_when_the_others_are_refused_and_count_against_them() {
     let mut queue = WriteQueue::new(SMALL);
     push(&mut queue, Lane::Normal, b"0123456789");
-    for _ in 0..10 {
+    push(&mut queue, Lane::Control, b"x");
+    queue.push_owned(Lane::Control, b"y".to_vec()).unwrap();
+    assert_eq!(queue.load(), Load { items: 3, bytes: 12 });
+    assert!(!queue.has_room(0));
+}
+
+#[test]
+fn control_frames_have_as_much_room_again_and_no_more() {
+    let mut queue = WriteQueue::new(SMALL);
+    for _ in 0..SMALL.max_items {
         push(&mut queue, Lane::Control, b"x");
     }
-    queue.push_owned(Lane::Control, b"y".to_vec()).unwrap();
-    assert_eq!(queue.load(), Load { items: 12, bytes: 21 });
+    let full = queue.push(Lane::Control, b"x", Vec::new).unwrap_err();
+    assert_eq!(full.load.items, SMALL.max_items);
+    queue.push_answer(Lane::Control, b"answers are never refused", Vec::new);
+
+    // Those taken by the writer make room, although they still count against the others.
+    next_chunk(&mut queue).unwrap();
+    push(&mut queue, Lane::Control, b"x");
+    assert!(queue.push(Lane::Normal, b"", Vec::new).is_err());
     assert!(!queue.has_room(0));
 }
 

@@ -99,12 +99,7 @@ impl Model {
     fn waiting(&self) -> Load {
         let frames = self.control.iter().chain(&self.normal);
         let weights = frames.map(|frame| frame.bytes.len());
-        weights
-            .chain(self.bulk.iter().map(|body| body.weight))
-            .fold(Load::default(), |load, weight| Load {
-                items: load.items + 1,
-                bytes: load.bytes + weight,
-            })
+        sum(weights.chain(self.bulk.iter().map(|body| body.weight)))
     }
 
     fn load(&self) -> Load {
@@ -219,8 +214,9 @@ pub(crate) fn check(bounds: Bounds, ops: impl IntoIterator<Item = Op>) {
         let over = load.items > bounds.max_items || load.bytes > bounds.max_bytes;
         assert_eq!(queue.is_over(), over);
         for bytes in [0, 1, bounds.max_bytes] {
-            let full = full(&model, bounds, Lane::Normal, bytes);
-            assert_eq!(queue.has_room(bytes), full.is_none());
+            let lanes = [Lane::Normal, Lane::Control];
+            let fits = lanes.map(|lane| full(&model, bounds, lane, bytes).is_none());
+            assert_eq!(queue.has_room(bytes), fits == [true, true]);
         }
     }
     while !queue.is_empty() {
@@ -230,10 +226,21 @@ pub(crate) fn check(bounds: Bounds, ops: impl IntoIterator<Item = Op>) {
 }
 
 fn full(model: &Model, bounds: Bounds, lane: Lane, bytes: usize) -> Option<Full> {
-    let load = model.load();
+    let load = match lane {
+        Lane::Normal => model.load(),
+        // What waits there, without what is being written.
+        Lane::Control => sum(model.control.iter().map(|frame| frame.bytes.len())),
+    };
     let fits = load.items < bounds.max_items
         && (load.items == 0 || load.bytes.saturating_add(bytes) <= bounds.max_bytes);
-    (lane == Lane::Normal && !fits).then_some(Full { load, bounds })
+    (!fits).then_some(Full { load, bounds })
+}
+
+fn sum(weights: impl Iterator<Item = usize>) -> Load {
+    weights.fold(Load::default(), |load, weight| Load {
+        items: load.items + 1,
+        bytes: load.bytes + weight,
+    })
 }
 
 fn load_of(body: &Weighed<u32>) -> Load {
