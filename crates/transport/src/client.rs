@@ -16,6 +16,7 @@ use crate::buffers::with_frame_buffer;
 use crate::client_bulk::timing;
 use crate::error::{ConnectionError, RequestError, SendError};
 use crate::link::{Closing, Link, Reply, Shared, now};
+use crate::security::PeerIdentity;
 use crate::waiters::Waiters;
 
 /// A connection to a peer, on which both sides may send and ask (Spark's `TransportClient`).
@@ -85,6 +86,20 @@ impl TransportClient {
     /// Gives the id back if one is set.
     pub fn set_client_id(&self, id: String) -> Result<(), String> {
         self.shared.client_id.set(id)
+    }
+
+    /// What the peer has proven before anything was served, and what protects the connection.
+    #[must_use]
+    pub fn identity(&self) -> &PeerIdentity {
+        self.shared.identity.get_or_init(PeerIdentity::unknown)
+    }
+
+    pub(crate) fn set_identity(&self, identity: PeerIdentity) {
+        if let Some(user) = &identity.user {
+            // The connection is new, so nobody else has set it.
+            let _ = self.set_client_id(user.clone());
+        }
+        let _ = self.shared.identity.set(identity);
     }
 
     /// Sends a one-way message with `body`.

@@ -153,6 +153,22 @@ pub struct TransportConf {
     /// Default 10 s, the time that Spark's `TransportClient.close` waits. Key `spark.<m>.io.closeTimeout`, not
     /// Spark's.
     pub close_timeout: Duration,
+
+    /// How long an accepted connection may take to authenticate; more than 0.
+    ///
+    /// Default 30 s. Key `spark.<m>.io.handshakeTimeout`, not Spark's.
+    pub handshake_timeout: Duration,
+
+    /// Accepted connections that may be about to authenticate at once, at least 1; further ones are closed. Counted
+    /// where there is something to pass.
+    ///
+    /// Default 4096. Key `spark.<m>.io.maxUnauthenticated`, not Spark's.
+    pub max_unauthenticated: usize,
+
+    /// The same for those from one address.
+    ///
+    /// Default 1024. Key `spark.<m>.io.maxUnauthenticatedPerAddress`, not Spark's.
+    pub max_unauthenticated_per_address: usize,
 }
 
 impl TransportConf {
@@ -235,6 +251,12 @@ impl TransportConf {
         }
         check_positive("stream_window", self.stream_window)?;
         check_time("close_timeout", self.close_timeout)?;
+        check_limit("handshake_timeout", Some(self.handshake_timeout))?;
+        check_positive("max_unauthenticated", self.max_unauthenticated)?;
+        check_positive(
+            "max_unauthenticated_per_address",
+            self.max_unauthenticated_per_address,
+        )?;
         self.check_relations()
     }
 
@@ -290,6 +312,9 @@ impl Default for TransportConf {
             stream_window: 4 << 20,
             zero_copy: true,
             close_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(30),
+            max_unauthenticated: 4096,
+            max_unauthenticated_per_address: 1024,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::driver::Driver;
 use crate::error::ConnectionError;
 use crate::handler::RpcHandler;
 use crate::link::{Shared, TransportCounters};
+use crate::security::PeerIdentity;
 
 /// Owns the tasks of its connections: dropping it aborts them.
 pub(crate) struct Connections {
@@ -45,11 +46,12 @@ impl Connections {
     }
 
     /// Starts to drive `stream`; `None` if this set has been closed, or the runtime has ended. `peer` names the other end, if the socket's own
-    /// name for it is not what the users know it by.
+    /// name for it is not what the users know it by. `identity` is what the peer has proven.
     pub(crate) fn start(
         self: &Arc<Self>,
         stream: Box<dyn Stream>,
         peer: Option<SocketName>,
+        identity: PeerIdentity,
         handler: impl FnOnce(&TransportClient) -> Box<dyn RpcHandler>,
     ) -> Option<TransportClient> {
         let parts = &self.parts;
@@ -63,6 +65,7 @@ impl Connections {
             Arc::clone(&parts.counters),
         );
         let client = TransportClient::new(Arc::new(shared));
+        client.set_identity(identity);
         let handler = handler(&client);
         {
             let mut inner = self.inner();

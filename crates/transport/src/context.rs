@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use spark_rpc_net::{Network, SocketOptions};
 use tokio::runtime::Handle;
 
+use crate::admission::SaidWeak;
 use crate::bootstrap::{ClientBootstrap, ServerBootstrap};
 use crate::buffers::BufferPool;
 use crate::factory::TransportClientFactory;
@@ -48,6 +49,7 @@ pub(crate) struct ContextParts {
     pub(crate) runtime: Handle,
     pub(crate) pool: Arc<BufferPool>,
     pub(crate) counters: Arc<TransportCounters>,
+    pub(crate) said_weak: SaidWeak,
     next_id: AtomicU64,
 }
 
@@ -75,6 +77,7 @@ impl TransportContext {
                 runtime: Handle::current(),
                 pool: Arc::default(),
                 counters: Arc::default(),
+                said_weak: SaidWeak::default(),
                 next_id: AtomicU64::new(1),
             }),
         })

@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use spark_rpc_engine::{ClientPool, Pick};
-use spark_rpc_net::SocketName;
+use spark_rpc_net::{SocketName, Stream};
 use tokio::sync::Notify;
 
 use crate::bootstrap::ClientBootstrap;
@@ -18,6 +18,7 @@ use crate::connections::Connections;
 use crate::context::ContextParts;
 use crate::error::ConnectError;
 use crate::link::now;
+use crate::security::{Passed, PeerIdentity};
 
 /// Opens connections and keeps them for reuse (Spark's `TransportClientFactory`).
 ///
@@ -235,13 +236,40 @@ impl TransportClientFactory {
             address: address.clone(),
             source: Arc::new(error),
         })?;
+        let Passed { stream, identity } = self.pass_gates(stream, address).await?;
         self.connections
-            .start(stream, Some(address.clone()), |client| {
+            .start(stream, Some(address.clone()), identity, |client| {
                 self.parts.handlers.handler(client)
             })
             .ok_or_else(|| ConnectError::FactoryClosed {
                 address: address.clone(),
             })
+    }
+
+    async fn pass_gates(
+        &self,
+        stream: Box<dyn Stream>,
+        address: &SocketName,
+    ) -> Result<Passed, ConnectError> {
+        let mut so_far = Passed {
+            stream,
+            identity: PeerIdentity::unknown(),
+        };
+        for bootstrap in &self.bootstraps {
+            let Some(gate) = bootstrap.gate() else { continue };
+            let passed = gate.pass(so_far.stream, &address.host).await;
+            let passed = passed.map_err(|error| ConnectError::Bootstrap {
+                address: address.clone(),
+                bootstrap: bootstrap.name(),
+                reason: error.to_string(),
+            })?;
+            so_far.stream = passed.stream;
+            so_far.identity.add(passed.identity);
+        }
+        if so_far.identity != PeerIdentity::unknown() {
+            self.parts.note_session(address, &so_far.identity);
+        }
+        Ok(so_far)
     }
 
     async fn limited<T>(

@@ -7,6 +7,7 @@
 //!
 //! Endpoints, addresses of envs and user messages are unknown here: bodies are bytes.
 
+mod admission;
 mod bootstrap;
 mod buffers;
 mod bulk_write;
@@ -28,11 +29,14 @@ mod managed_buffer;
 mod one_for_one;
 mod outgoing;
 mod responder;
+pub mod security;
 mod server;
 mod stream_body;
 mod stream_manager;
 mod upload;
 mod waiters;
+
+pub use spark_rpc_auth as auth;
 
 pub use bootstrap::{ClientBootstrap, ServerBootstrap};
 pub use buffers::with_frame_buffer;

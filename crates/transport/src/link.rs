@@ -29,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) pool: Arc<BufferPool>,
     pub(crate) counters: Arc<TransportCounters>,
     pub(crate) client_id: std::sync::OnceLock<String>,
+    pub(crate) identity: std::sync::OnceLock<crate::security::PeerIdentity>,
     link: Mutex<Link>,
 }
 
@@ -144,6 +145,9 @@ pub struct TransportCounters {
     pub(crate) late_replies: AtomicU64,
     pub(crate) frames_unwritten: AtomicU64,
     pub(crate) bodies_in_transfer: AtomicU64,
+    pub(crate) handshakes_failed: AtomicU64,
+    pub(crate) handshakes_refused: AtomicU64,
+    pub(crate) weak_sessions: AtomicU64,
 }
 
 impl TransportCounters {
@@ -209,6 +213,24 @@ impl TransportCounters {
         self.bodies_in_transfer.load(Ordering::Relaxed)
     }
 
+    /// Accepted connections that did not authenticate.
+    #[must_use]
+    pub fn handshakes_failed(&self) -> u64 {
+        self.handshakes_failed.load(Ordering::Relaxed)
+    }
+
+    /// Accepted connections closed at once because too many others had not authenticated yet.
+    #[must_use]
+    pub fn handshakes_refused(&self) -> u64 {
+        self.handshakes_refused.load(Ordering::Relaxed)
+    }
+
+    /// Connections protected by a mechanism that is only there for old peers: AES-CTR, DIGEST-MD5.
+    #[must_use]
+    pub fn weak_sessions(&self) -> u64 {
+        self.weak_sessions.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn add(counter: &AtomicU64, n: u64) {
         counter.fetch_add(n, Ordering::Relaxed);
     }
@@ -253,6 +275,7 @@ impl Shared {
             pool,
             counters,
             client_id: std::sync::OnceLock::new(),
+            identity: std::sync::OnceLock::new(),
             link: Mutex::new(link),
         }
     }

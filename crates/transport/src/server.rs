@@ -8,10 +8,10 @@ use std::time::Duration;
 use spark_rpc_net::{Listener, Stream};
 use tokio::task::JoinHandle;
 
+use crate::admission::Admission;
 use crate::bootstrap::ServerBootstrap;
 use crate::connections::Connections;
 use crate::context::ContextParts;
-use crate::guard::guarded;
 use crate::link::TransportCounters;
 
 /// Listens on one port (Spark's `TransportServer`). Dropping it ends it and its connections at once.
@@ -36,7 +36,7 @@ impl TransportServer {
         let acceptor = Acceptor {
             parts: Arc::clone(parts),
             listener,
-            bootstraps,
+            admission: Admission::new(parts, bootstraps, &connections),
             connections: Arc::clone(&connections),
             refusing: false,
         };
@@ -122,7 +122,7 @@ impl fmt::Debug for TransportServer {
 struct Acceptor {
     parts: Arc<ContextParts>,
     listener: Box<dyn Listener>,
-    bootstraps: Vec<Arc<dyn ServerBootstrap>>,
+    admission: Admission,
     connections: Arc<Connections>,
     /// The last connection was refused; said once until there is room again.
     refusing: bool,
@@ -149,7 +149,7 @@ impl Acceptor {
 
     fn take(&mut self, stream: Box<dyn Stream>) {
         if let Some(max) = self.parts.conf.max_connections
-            && self.connections.len() >= max
+            && self.connections.len() + self.admission.waiting() >= max
         {
             TransportCounters::add(&self.parts.counters.connections_refused, 1);
             if !std::mem::replace(&mut self.refusing, true) {
@@ -159,14 +159,7 @@ impl Acceptor {
             return;
         }
         self.refusing = false;
-        guarded(&stream.peer(), "handler factory", || {
-            self.connections.start(stream, None, |client| {
-                let handler = self.parts.handlers.handler(client);
-                self.bootstraps
-                    .iter()
-                    .fold(handler, |handler, bootstrap| bootstrap.wrap(client, handler))
-            })
-        });
+        self.admission.take(stream);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Both ends of connections, over the in-memory network on virtual time, and some over real sockets.
 
+mod attacks;
 mod bootstraps;
 mod bulk;
 mod events;
@@ -9,6 +10,7 @@ mod panics;
 mod protocol;
 mod reading;
 mod requests;
+mod security;
 mod shutdown;
 mod silence;
 mod sockets;
