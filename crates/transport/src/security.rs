@@ -19,9 +19,11 @@ mod sealed;
 mod server;
 mod session;
 mod talk;
+mod tls;
 
 pub use client::AuthClientBootstrap;
 pub use gate::{ClientGate, GateError, Passed, ServerGate};
 pub use identity::PeerIdentity;
 pub use options::{AuthOptions, EngineOptions, SaslOptions, SecretKeyHolder};
 pub use server::AuthServerBootstrap;
+pub use tls::{TlsClientBootstrap, TlsServerBootstrap};

@@ -1,5 +1,7 @@
 //! Strangers who do not follow the rules. Each ends in a refusal; nobody else notices.
 
+// tidy: allow-file(sleep): on virtual time, a sleep waits for nothing and says when something happens.
+
 use bytes::Bytes;
 use spark_rpc_testkit::ScriptedPeer;
 use spark_rpc_transport::auth::engine::{ClientHandshake, EngineVersion, SessionCipher};
@@ -358,6 +360,7 @@ async fn every_truncated_record_ends_the_connection_before_it_is_handed_in() {
     no_requests(&handlers);
 }
 
+/// AUTH-06
 #[tokio::test(start_paused = true)]
 async fn good_records_before_a_bad_one_are_handed_in_and_none_behind_it() {
     let hosts = hosts();

@@ -155,7 +155,7 @@ async fn whoever_knows_the_secret_talks_encrypted_with_every_version_and_cipher(
     }
 }
 
-/// SASL-03
+/// SASL-03, SASL-04
 #[tokio::test(start_paused = true)]
 async fn sasl_authenticates_with_and_without_encryption() {
     let plain = exchange(sasl(false), sasl(false)).await;
@@ -293,7 +293,7 @@ impl StreamManager for Chunk {
     }
 }
 
-/// AUTH-08, SASL-06
+/// AUTH-08
 #[tokio::test(start_paused = true)]
 async fn an_authenticated_peer_is_served_streams_as_always() {
     let hosts = hosts();
