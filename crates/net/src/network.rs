@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
 use std::pin::Pin;
@@ -53,6 +53,16 @@ pub trait Network: fmt::Debug + Send + Sync + 'static {
         port: u16,
         options: &'a SocketOptions,
     ) -> BoxFuture<'a, io::Result<Box<dyn Listener>>>;
+
+    /// Whether what listens on `host` can be reached from this machine only. A name whose addresses would have to be
+    /// looked up counts as reachable from elsewhere.
+    fn is_private(&self, host: &str) -> bool {
+        let bare = host.trim_matches(['[', ']']);
+        bare.eq_ignore_ascii_case("localhost")
+            || bare
+                .parse::<IpAddr>()
+                .is_ok_and(|ip| ip.to_canonical().is_loopback())
+    }
 }
 
 /// Accepts connections on one address, until it is dropped.
@@ -220,6 +230,24 @@ mod tests {
         assert_eq!(SocketName::new("worker-1", 7077).to_string(), "worker-1:7077");
         assert_eq!(SocketName::new("::1", 7077).to_string(), "[::1]:7077");
         assert_eq!(SocketName::new("[::1]", 7077).to_string(), "[::1]:7077");
+    }
+
+    #[test]
+    fn only_loopback_is_private() {
+        let private = |host: &str| crate::TcpNetwork.is_private(host);
+        for host in [
+            "127.0.0.1",
+            "127.3.2.1",
+            "::1",
+            "[::1]",
+            "localhost",
+            "::ffff:127.0.0.1",
+        ] {
+            assert!(private(host), "{host}");
+        }
+        for host in ["0.0.0.0", "::", "10.0.0.1", "worker-1", "localhost.example", ""] {
+            assert!(!private(host), "{host}");
+        }
     }
 
     #[test]
