@@ -26,6 +26,7 @@ use crate::error::{LookupError, SetupError};
 use crate::mailbox::{ConnectionEvent, EndpointMailbox, EndpointStats, Mailbox};
 use crate::message_loop::{Seat, run_lane, run_serial};
 use crate::outbox::Peer;
+use crate::security::SecurityManager;
 use crate::timers::Timers;
 use crate::verifier::{CheckExistence, RpcEndpointVerifier};
 
@@ -110,6 +111,7 @@ pub(crate) struct EnvShared {
     pub(crate) conf: RpcConf,
     pub(crate) ask_timeout: Arc<RpcTimeout>,
     pub(crate) codecs: Codecs,
+    pub(crate) security: Arc<dyn SecurityManager>,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) timers: Timers,
     pub(crate) runtime: Handle,
@@ -139,6 +141,7 @@ pub(crate) struct EnvParts {
     pub(crate) context: TransportContext,
     pub(crate) factory: TransportClientFactory,
     pub(crate) endpoint_threads: Option<Runtime>,
+    pub(crate) security: Arc<dyn SecurityManager>,
 }
 
 /// How an env ended, see [`RpcEnv::shutdown`].
@@ -448,6 +451,11 @@ impl RpcEnv {
             .absolute(transport.connections_opened());
         metrics::counter!("spark_rpc_connections_refused_total", &labels)
             .absolute(transport.connections_refused());
+        metrics::counter!("spark_rpc_handshakes_failed_total", &labels)
+            .absolute(transport.handshakes_failed());
+        metrics::counter!("spark_rpc_handshakes_refused_total", &labels)
+            .absolute(transport.handshakes_refused());
+        metrics::counter!("spark_rpc_weak_sessions_total", &labels).absolute(transport.weak_sessions());
         metrics::counter!("spark_rpc_reconnects_total", &labels).absolute(stats.reconnects);
         metrics::counter!("spark_rpc_bytes_read_total", &labels).absolute(transport.bytes_read());
         metrics::counter!("spark_rpc_bytes_written_total", &labels).absolute(transport.bytes_written());
@@ -528,6 +536,7 @@ impl EnvShared {
             context,
             factory,
             endpoint_threads,
+            security,
         } = parts;
         let runtime = Handle::current();
         let endpoint_runtime = endpoint_threads
@@ -537,6 +546,7 @@ impl EnvShared {
             id: env_id(&name, conf.seed),
             ask_timeout: Arc::new(conf.ask_timeout.clone()),
             codecs,
+            security,
             dispatcher: Dispatcher::default(),
             timers: Timers::new(),
             connecting: Semaphore::new(conf.max_connecting),

@@ -11,6 +11,7 @@ use spark_rpc_transport::{ConnectError, ConnectionError, InvalidConf, SendError 
 
 use crate::address::{InvalidAddress, RpcAddress, RpcEndpointAddress};
 use crate::config::{ConfError, RpcTimeout};
+use crate::security::{SslSettingsError, TlsError};
 
 /// An error of any type, as handlers may return it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -25,6 +26,12 @@ pub enum AskError {
     #[error("Could not find {endpoint}.")]
     EndpointNotFound {
         /// The name.
+        endpoint: String,
+    },
+    /// The receiving env's security manager does not let this side use the endpoint.
+    #[error("{endpoint} may not be used by this peer: access denied")]
+    Denied {
+        /// Its name.
         endpoint: String,
     },
     /// The env of the receiver, or this one, has been stopped.
@@ -137,6 +144,7 @@ impl AskError {
     pub fn handled(&self) -> Handled {
         match self {
             AskError::EndpointNotFound { .. }
+            | AskError::Denied { .. }
             | AskError::EnvStopped
             | AskError::Rejected { .. }
             | AskError::UnknownMessage { .. }
@@ -425,6 +433,11 @@ pub enum Failure {
         /// Why.
         reason: String,
     },
+    /// Whoever asked may not use the endpoint.
+    Denied {
+        /// The endpoint.
+        endpoint: String,
+    },
 }
 
 impl Failure {
@@ -463,6 +476,7 @@ impl From<Failure> for AskError {
                 message,
                 reason,
             },
+            Failure::Denied { endpoint } => AskError::Denied { endpoint },
             Failure::Unanswered { endpoint } => AskError::Unanswered { endpoint },
             Failure::Panicked { message } => AskError::Panicked { message },
             Failure::UnencodableReply { reason } => AskError::Remote(RemoteFailure::from_text(format!(
@@ -510,6 +524,22 @@ pub enum StartError {
         /// What the last attempt said.
         source: io::Error,
     },
+    /// It would listen beyond loopback, where everybody may come in.
+    #[error(
+        "listening on {host} with neither a secret nor TLS would let everybody in who reaches it: set \
+         spark.authenticate = true with a secret, or spark.ssl.rpc.enabled = true with a certificate, or bind to \
+         127.0.0.1; spark.rpc.security.allowUnprotected = true allows it all the same"
+    )]
+    Unprotected {
+        /// The host to bind.
+        host: String,
+    },
+    /// The settings of TLS cannot be.
+    #[error(transparent)]
+    Ssl(SslSettingsError),
+    /// Keys or certificates cannot be used.
+    #[error(transparent)]
+    Tls(TlsError),
     /// The threads for endpoints could not be started.
     #[error("cannot start the threads of the dispatcher: {0}")]
     Threads(io::Error),

@@ -12,6 +12,7 @@ use crate::config::RpcConf;
 use crate::env::{EnvParts, EnvShared, RpcEnv};
 use crate::error::StartError;
 use crate::rpc_handler::{EnvHandlers, SharedHandlers};
+use crate::security::{Protection, Secret, SecurityManager, check_exposure};
 use crate::verifier::RpcEndpointVerifier;
 
 /// Everything that makes one env differ from another (Spark's `RpcEnvConfig`).
@@ -54,6 +55,7 @@ pub struct RpcEnvFactory {
     codecs: Vec<Arc<dyn Codec>>,
     server_bootstraps: Vec<Arc<dyn ServerBootstrap>>,
     client_bootstraps: Vec<Arc<dyn ClientBootstrap>>,
+    security: Option<Arc<dyn SecurityManager>>,
 }
 
 impl Default for RpcEnvFactory {
@@ -63,6 +65,7 @@ impl Default for RpcEnvFactory {
             codecs: Vec::new(),
             server_bootstraps: Vec::new(),
             client_bootstraps: Vec::new(),
+            security: None,
         }
     }
 }
@@ -102,6 +105,13 @@ impl RpcEnvFactory {
         self
     }
 
+    /// Lets `manager` decide who may connect, and which endpoints those may use.
+    #[must_use]
+    pub fn security_manager(mut self, manager: Arc<dyn SecurityManager>) -> Self {
+        self.security = Some(manager);
+        self
+    }
+
     /// Makes an env and, in server mode, binds it and registers its verifier.
     ///
     /// # Errors
@@ -128,6 +138,12 @@ impl RpcEnvFactory {
         if !client_mode && port != 0 && port < LOWEST_PORT {
             return Err(StartError::Port { port });
         }
+        let mut protection = Protection::new(&conf.security, self.security.clone(), !client_mode)?;
+        protection.clients.extend(self.client_bootstraps.iter().cloned());
+        protection.servers.extend(self.server_bootstraps.iter().cloned());
+        if !client_mode {
+            check_exposure(&conf.security, &protection.servers, &*self.network, &bind_address)?;
+        }
         let threads = conf.dispatcher_threads.map(endpoint_threads).transpose()?;
         let handlers = Arc::new(EnvHandlers::default());
         let context = TransportContext::new(
@@ -135,7 +151,7 @@ impl RpcEnvFactory {
             Arc::clone(&self.network),
             Arc::new(SharedHandlers(Arc::clone(&handlers))),
         )?;
-        let factory = context.create_client_factory(self.client_bootstraps.clone());
+        let factory = context.create_client_factory(protection.clients);
         let shared = Arc::new(EnvShared::new(EnvParts {
             name,
             conf,
@@ -143,6 +159,7 @@ impl RpcEnvFactory {
             context: context.clone(),
             factory,
             endpoint_threads: threads,
+            security: protection.manager,
         }));
         handlers.set_env(&shared);
         let env = RpcEnv::new(Arc::clone(&shared));
@@ -151,7 +168,7 @@ impl RpcEnvFactory {
             tracing::warn!(env = env.name(), %warning, "a setting may not do what it says");
         }
         if !client_mode {
-            let server = self.bind(&env, &context, &bind_address, port).await?;
+            let server = bind(&env, &context, &protection.servers, (&bind_address, port)).await?;
             let address = RpcAddress::new(advertise_address.unwrap_or(bind_address), server.port());
             tracing::info!(env = env.name(), %address, "listening");
             shared.set_server(server, address);
@@ -160,37 +177,33 @@ impl RpcEnvFactory {
         }
         Ok(env)
     }
+}
 
-    /// Tries ports as Spark's `Utils.startServiceOnPort` does.
-    async fn bind(
-        &self,
-        env: &RpcEnv,
-        context: &TransportContext,
-        host: &str,
-        port: u16,
-    ) -> Result<TransportServer, StartError> {
-        let retries = env.conf().port_max_retries;
-        let mut attempt = 0;
-        loop {
-            let candidate = port_of_attempt(port, attempt);
-            match context
-                .create_server(host, candidate, self.server_bootstraps.clone())
-                .await
-            {
-                Ok(server) => return Ok(server),
-                Err(source) if is_address_collision(&source) && attempt < retries => {
-                    attempt += 1;
-                    let next = port_of_attempt(port, attempt);
-                    tracing::warn!(service = env.name(), port = candidate, next, %source, "could not bind; trying the next port");
-                }
-                Err(source) => {
-                    return Err(StartError::Bind {
-                        service: env.name().to_owned(),
-                        port,
-                        retries: attempt,
-                        source,
-                    });
-                }
+/// Tries ports as Spark's `Utils.startServiceOnPort` does.
+async fn bind(
+    env: &RpcEnv,
+    context: &TransportContext,
+    bootstraps: &[Arc<dyn ServerBootstrap>],
+    (host, port): (&str, u16),
+) -> Result<TransportServer, StartError> {
+    let retries = env.conf().port_max_retries;
+    let mut attempt = 0;
+    loop {
+        let candidate = port_of_attempt(port, attempt);
+        match context.create_server(host, candidate, bootstraps.to_vec()).await {
+            Ok(server) => return Ok(server),
+            Err(source) if is_address_collision(&source) && attempt < retries => {
+                attempt += 1;
+                let next = port_of_attempt(port, attempt);
+                tracing::warn!(service = env.name(), port = candidate, next, %source, "could not bind; trying the next port");
+            }
+            Err(source) => {
+                return Err(StartError::Bind {
+                    service: env.name().to_owned(),
+                    port,
+                    retries: attempt,
+                    source,
+                });
             }
         }
     }
@@ -281,6 +294,18 @@ impl RpcEnvBuilder {
     /// Uses another network than TCP.
     pub fn network(mut self, network: Arc<dyn Network>) -> Self {
         self.factory = self.factory.network(network);
+        self
+    }
+
+    /// Lets `manager` decide who may connect, and which endpoints those may use.
+    pub fn security_manager(mut self, manager: Arc<dyn SecurityManager>) -> Self {
+        self.factory = self.factory.security_manager(manager);
+        self
+    }
+
+    /// Lets in only who knows `secret`, and encrypts with AES-GCM.
+    pub fn secret(mut self, secret: Secret) -> Self {
+        self.config.conf = self.config.conf.with_secret(secret);
         self
     }
 

@@ -63,6 +63,7 @@ extern crate self as spark_rpc;
 
 pub mod codec;
 pub mod config;
+pub mod security;
 
 mod address;
 mod ask;

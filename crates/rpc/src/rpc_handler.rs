@@ -20,6 +20,7 @@ use crate::error::Failure;
 use crate::mailbox::{ConnectionEvent, Mailbox, PostError};
 use crate::parcel::{Parcel, RemoteParcel};
 use crate::reply::{RemoteReply, fail_remote};
+use crate::verifier::RpcEndpointVerifier;
 
 /// Makes the handlers of an env's connections.
 #[derive(Default)]
@@ -64,6 +65,8 @@ struct Seen {
     name: Arc<str>,
     sender: Arc<Sender>,
     mailbox: Option<Arc<dyn Mailbox>>,
+    /// Whether this peer may use the endpoint.
+    allowed: bool,
 }
 
 impl Seen {
@@ -133,16 +136,27 @@ impl EnvHandler {
                 address: sender_env.unwrap_or_else(|| self.socket.clone()),
                 client: client.clone(),
             }),
+            allowed: self.may_use(client, &envelope.name),
             mailbox: self.env().dispatcher.find(&envelope.name).ok(),
             name: envelope.name.into(),
         });
-        if seen.mailbox.is_some() {
+        if seen.mailbox.is_some() || !seen.allowed {
             if self.seen.len() >= MOST_SEEN {
                 self.seen.clear();
             }
             self.seen.insert(seen.header.clone(), Arc::clone(&seen));
         }
         Ok(seen)
+    }
+
+    fn may_use(&self, client: &TransportClient, endpoint: &str) -> bool {
+        let allowed =
+            endpoint == RpcEndpointVerifier::NAME || self.env().security.may_use(client.identity(), endpoint);
+        if !allowed {
+            let identity = client.identity();
+            tracing::warn!(peer = %client.peer(), user = identity.user, subject = identity.subject, endpoint, "access denied");
+        }
+        allowed
     }
 
     fn take(&mut self, client: &TransportClient, body: Body<'_>, responder: Option<Responder>) -> Flow {
@@ -159,6 +173,9 @@ impl EnvHandler {
         };
         let content = body.slice_from(len);
         let env = self.env();
+        if !seen.allowed {
+            return deny(env, &seen, &content, responder);
+        }
         let Some(codec) = env.codecs.of(&content) else {
             let failure = Failure::Undecodable {
                 endpoint: seen.name.as_ref().to_owned(),
@@ -430,6 +447,20 @@ fn refuse(
         Some(responder) => fail_remote(responder, codec, failure),
         None => env.count_dropped(1),
     }
+}
+
+/// Answers an ask of somebody who may not use the endpoint; it is neither decoded nor counted as the endpoint's.
+fn deny(env: &EnvShared, seen: &Seen, content: &Body<'_>, responder: Option<Responder>) -> Flow {
+    match responder {
+        Some(responder) => {
+            let failure = Failure::Denied {
+                endpoint: seen.name.as_ref().to_owned(),
+            };
+            fail_remote(responder, env.codecs.of(content).map(|codec| &**codec), &failure);
+        }
+        None => env.count_dropped(1),
+    }
+    Flow::Continue
 }
 
 /// How many envelopes are remembered for one connection.

@@ -54,6 +54,15 @@ pub enum ConfError {
         key: String,
     },
 
+    /// A secret or a key of TLS cannot be used.
+    #[error("{source_name}: {reason}")]
+    Secret {
+        /// Where it was to come from: a key, or an environment variable.
+        source_name: String,
+        /// Why not.
+        reason: String,
+    },
+
     /// A properties file contains an escape that stands for no character.
     #[error("a \\u escape that stands for no character{}", At(Some(.origin)))]
     BadEscape {

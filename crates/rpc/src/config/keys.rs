@@ -37,8 +37,8 @@ pub enum Effect {
     Address(&'static str),
     /// Nowhere: it is accepted, and told by [`RpcConf::ignored`](super::RpcConf::ignored).
     Ignored,
-    /// Not into these settings, but into those of authentication.
-    Authentication,
+    /// Into [`RpcConf::security`](super::RpcConf::security).
+    Security,
 }
 
 /// Returns all keys that are known, grouped as in the documentation.
@@ -93,6 +93,23 @@ const fn address(
         default,
         owner: Owner::Spark,
         effect: Effect::Address(field),
+        meaning,
+    }
+}
+
+const fn authentication(
+    name: &'static str,
+    takes: &'static str,
+    default: &'static str,
+    owner: Owner,
+    meaning: &'static str,
+) -> KeyInfo {
+    KeyInfo {
+        name,
+        takes,
+        default,
+        owner,
+        effect: Effect::Security,
         meaning,
     }
 }
@@ -173,6 +190,29 @@ const KEYS: &[KeyInfo] = &[
     own("spark.rpc.io.streamWindow", SIZE, "4m", "transport.stream_window", "bytes of an arriving stream that may wait for its reader before the connection stops reading"),
     own("spark.rpc.io.zeroCopy", SWITCH, "true", "transport.zero_copy", "whether files leave by sendfile where that is possible"),
     own("spark.rpc.io.closeTimeout", TIME_S, "10s", "transport.close_timeout", "how long closing a connection waits for its peer"),
+    own("spark.rpc.io.handshakeTimeout", TIME_S, "30s", "transport.handshake_timeout", "how long an accepted connection may take to authenticate"),
+    own("spark.rpc.io.maxUnauthenticated", NUMBER, "4096", "transport.max_unauthenticated", "accepted connections that may be about to authenticate at once; further ones are closed"),
+    own("spark.rpc.io.maxUnauthenticatedPerAddress", NUMBER, "1024", "transport.max_unauthenticated_per_address", "the same for those from one address"),
+    // Authentication and encryption
+    authentication("spark.authenticate", SWITCH, "false", Owner::Spark, "whether peers must know a secret"),
+    authentication("spark.authenticate.secret", TEXT, "–", Owner::Spark, "the secret; the environment variable `_SPARK_AUTH_SECRET` comes first"),
+    authentication("spark.authenticate.secret.file", TEXT, "–", Owner::Spark, "file whose content, in Base64, is the secret; contradicts the row above"),
+    authentication("spark.authenticate.secret.driver.file", TEXT, "previous row", Owner::Spark, "the same for a driver"),
+    authentication("spark.authenticate.secret.executor.file", TEXT, "two rows up", Owner::Spark, "the same for an executor"),
+    authentication("spark.rpc.security.user", TEXT, "sparkSaslUser", Owner::Own, "as whom this env authenticates, and whose secret it is"),
+    authentication("spark.network.crypto.enabled", SWITCH, "true with `spark.authenticate`, unless SASL encryption is named", Owner::Spark, "the auth engine; `false` leaves SASL DIGEST-MD5, without encryption unless that is named"),
+    authentication("spark.network.crypto.authEngineVersion", "1, 2", "2", Owner::Spark, "how the session key is made; both sides must agree (Spark: 1)"),
+    authentication("spark.network.crypto.cipher", "AES/GCM/NoPadding, AES/CTR/NoPadding", "AES/GCM/NoPadding; none within TLS", Owner::Spark, "what encrypts connections; both sides must agree (Spark: AES/CTR/NoPadding, which nobody notices being altered)"),
+    authentication("spark.network.crypto.saslFallback", SWITCH, "false", Owner::Spark, "whether SASL DIGEST-MD5 serves peers that do not know the auth engine (Spark: true)"),
+    authentication("spark.authenticate.enableSaslEncryption", SWITCH, "false", Owner::Spark, "SASL with 3DES, and without the auth engine unless `crypto.enabled` is true too"),
+    authentication("spark.network.sasl.serverAlwaysEncrypt", SWITCH, "the row above", Owner::Spark, "whether a server takes nothing less than that"),
+    authentication("spark.network.sasl.maxEncryptedBlockSize", SIZE, "64k", Owner::Spark, "plaintext in one block of SASL encryption"),
+    authentication("spark.network.auth.rpcTimeout", TIME_S, "spark.rpc.sasl.timeout", Owner::Spark, "time limit of each answer during authentication, and of a client's TLS handshake"),
+    authentication("spark.rpc.sasl.timeout", TIME_S, "30s", Owner::Spark, "default of the row above"),
+    authentication("spark.ssl.rpc.enabled", SWITCH, "false", Owner::Spark, "TLS around everything; contradicts `crypto.enabled`. The other keys of `spark.ssl.rpc.` fall back to `spark.ssl.`: `privateKey`, `privateKeyPassword` and `certChain` in PEM, or `keyStore` and `keyStorePassword` in PKCS#12, `trustStore`, `trustStorePassword`, `protocol`, `enabledAlgorithms`"),
+    authentication("spark.rpc.security.checkNames", SWITCH, "false", Owner::Own, "whether a server's certificate must name the host that was connected to"),
+    authentication("spark.rpc.security.clientCertificates", SWITCH, "false", Owner::Own, "whether clients must show a certificate that the trust store vouches for"),
+    authentication("spark.rpc.security.allowUnprotected", SWITCH, "false", Owner::Own, "whether an env may listen beyond loopback with neither a secret nor TLS"),
     // Addresses of a driver
     address("spark.driver.host", TEXT, "the local host name", "advertised_host", "host that others are told"),
     address("spark.driver.bindAddress", TEXT, "spark.driver.host", "bind_host", "host that is bound"),
@@ -201,8 +241,6 @@ const KEYS: &[KeyInfo] = &[
     ignored("spark.network.timeoutInterval", "it paces a driver's search for dead executors"),
     ignored("spark.serializer.objectStreamReset", JAVA_STREAM),
     ignored("spark.serializer.extraDebugInfo", "messages are not serialized by reflection, so no field can turn out unserializable"),
-    // Elsewhere
-    KeyInfo { name: "spark.rpc.sasl.timeout", takes: TIME_S, default: "30s", owner: Owner::Spark, effect: Effect::Authentication, meaning: "time limit of an authentication round trip" },
 ];
 
 #[cfg(test)]

@@ -14,6 +14,16 @@ fn sample(key: &KeyInfo) -> &'static str {
         ("spark.rpc.inbox.whenFull", _) => "reject",
         ("spark.driver.port", _) => "7078",
         ("spark.executor.id", _) => "driver",
+        // Alone these ask for what is not there.
+        (
+            "spark.authenticate"
+            | "spark.network.crypto.enabled"
+            | "spark.authenticate.enableSaslEncryption"
+            | "spark.rpc.security.clientCertificates",
+            _,
+        ) => "false",
+        ("spark.network.crypto.authEngineVersion", _) => "1",
+        ("spark.network.crypto.cipher", _) => "AES/CTR/NoPadding",
         (_, TIME_S | TIME_MS | TIME_US) => "7",
         (_, SIZE | SIZE_MIB) => "1025",
         (_, NUMBER) => "7",
@@ -146,7 +156,7 @@ fn row(key: &KeyInfo) -> String {
         }
         Effect::Address(field) => writeln!(row, "| `{name}` | {takes} | {default} | `{field}` | {meaning} |"),
         Effect::Ignored => writeln!(row, "| `{name}` | {meaning} |"),
-        Effect::Authentication => writeln!(row, "| `{name}` | {takes} | {default} | {meaning} |"),
+        Effect::Security => writeln!(row, "| `{name}` | {takes} | {default} | {owner} | {meaning} |"),
     }
     .expect("a string takes everything");
     row

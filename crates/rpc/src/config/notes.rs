@@ -58,10 +58,14 @@ pub enum ConfWarning {
         /// What will happen.
         why: &'static str,
     },
-    /// A key asks for authentication or encryption, which these settings do not set up.
-    NotProtected {
-        /// The key, whose value is `true`.
+    /// A key that both sides of a connection must agree on is not set, and the default here is not Spark's.
+    NotSparksDefault {
+        /// The key.
         key: &'static str,
+        /// What counts here.
+        ours: &'static str,
+        /// What counts in Spark.
+        sparks: &'static str,
     },
 }
 
@@ -100,10 +104,11 @@ impl fmt::Display for ConfWarning {
                     "{setting} = {value} is at odds with {other} = {other_value}: {why}"
                 )
             }
-            Self::NotProtected { key } => {
+            Self::NotSparksDefault { key, ours, sparks } => {
                 write!(
                     f,
-                    "{key} = true is not acted upon by these settings: they protect no connection"
+                    "{key} is not set and counts as {ours}; for peers of Spark, where it counts as {sparks}, both sides \
+                     must set the same"
                 )
             }
         }

@@ -7,6 +7,7 @@ use spark_rpc_transport::TransportConf;
 use super::bounds::{OutboxBounds, QueueBounds};
 use super::notes::{ConfNotes, ConfWarning, IgnoredKey};
 use super::relations;
+use super::security::SecurityConf;
 use super::timeout::RpcTimeout;
 
 /// Settings of one `RpcEnv`.
@@ -99,6 +100,9 @@ pub struct RpcConf {
     /// Sockets, connections and frames.
     pub transport: TransportConf,
 
+    /// Who may connect, and how connections are protected.
+    pub security: SecurityConf,
+
     /// What translating Spark's keys has to tell; empty where none were translated. Read it through
     /// [`ignored`](Self::ignored) and [`warnings`](Self::warnings).
     pub notes: ConfNotes,
@@ -138,6 +142,7 @@ impl Default for RpcConf {
             seed: None,
             task_message_max_bytes: 128 << 20,
             transport: TransportConf::default(),
+            security: SecurityConf::default(),
             notes: ConfNotes::default(),
         }
     }

@@ -12,6 +12,7 @@ use super::rpc_conf::{NETWORK_TIMEOUT, RpcConf};
 use super::spark_conf::SparkConf;
 use super::suggest;
 use super::timeout::RpcTimeout;
+use super::translate_security::security;
 use super::units::{self, SignedTime, SizeUnit, TimeUnit};
 use super::validate;
 
@@ -21,8 +22,10 @@ impl RpcConf {
     ///
     /// Keys of Spark's without effect here are accepted and told by [`ignored`](Self::ignored); keys under
     /// `spark.rpc.` that nobody knows are told by [`warnings`](Self::warnings). Everything else in `spark` is
-    /// left alone. In particular nothing is read that sets up authentication or encryption; that some key
-    /// asks for it is told as [`ConfWarning::NotProtected`].
+    /// left alone.
+    ///
+    /// Where authentication is switched on, the secret may also come from the environment variable
+    /// `_SPARK_AUTH_SECRET`, by which Spark hands it to the processes that it starts.
     ///
     /// # Errors
     ///
@@ -87,9 +90,9 @@ impl RpcConf {
             spark.size("spark.rpc.message.maxSize", SizeUnit::MiB),
         )?;
         reader.check_io_mode()?;
+        conf.security = security(spark, |name| std::env::var_os(name), &mut reader.warnings)?;
         conf.validate().map_err(|error| error.located_in(spark))?;
 
-        reader.warn_of_unprotected()?;
         reader.warn_of_unknown();
         conf.notes.ignored = ignored(spark);
         conf.notes.warnings = reader.warnings;
@@ -208,6 +211,18 @@ impl Reader<'_> {
         set(
             &mut conf.close_timeout,
             spark.time(&key("closeTimeout"), TimeUnit::Seconds),
+        )?;
+        set(
+            &mut conf.handshake_timeout,
+            spark.time(&key("handshakeTimeout"), TimeUnit::Seconds),
+        )?;
+        set(
+            &mut conf.max_unauthenticated,
+            spark.integer(&key("maxUnauthenticated")),
+        )?;
+        set(
+            &mut conf.max_unauthenticated_per_address,
+            spark.integer(&key("maxUnauthenticatedPerAddress")),
         )?;
         Ok(conf)
     }
@@ -335,19 +350,6 @@ impl Reader<'_> {
                     .any(|mode| text.trim().eq_ignore_ascii_case(mode))
                     .then_some(())
             })?;
-        }
-        Ok(())
-    }
-
-    fn warn_of_unprotected(&mut self) -> Result<(), ConfError> {
-        for key in [
-            "spark.authenticate",
-            "spark.network.crypto.enabled",
-            "spark.ssl.rpc.enabled",
-        ] {
-            if self.spark.boolean(key)? == Some(true) {
-                self.warnings.push(ConfWarning::NotProtected { key });
-            }
         }
         Ok(())
     }

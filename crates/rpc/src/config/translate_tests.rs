@@ -66,10 +66,13 @@ fn every_key_reaches_its_field() {
          spark.rpc.io.wakeupsPerBatch 47
          spark.rpc.io.busyPoll 48
          spark.rpc.io.maxConnections 49
-         spark.shuffle.maxChunksBeingTransferred 51
-         spark.rpc.io.streamWindow 52k
+         spark.shuffle.maxChunksBeingTransferred 54
+         spark.rpc.io.streamWindow 55k
          spark.rpc.io.zeroCopy false
-         spark.rpc.io.closeTimeout 50",
+         spark.rpc.io.closeTimeout 50
+         spark.rpc.io.handshakeTimeout 51
+         spark.rpc.io.maxUnauthenticated 52
+         spark.rpc.io.maxUnauthenticatedPerAddress 53",
     );
     let expected = RpcConf {
         ask_timeout: RpcTimeout::new(seconds(31), "spark.rpc.askTimeout"),
@@ -115,10 +118,13 @@ fn every_key_reaches_its_field() {
             wakeups_per_batch: 47,
             busy_poll: Duration::from_micros(48),
             max_connections: Some(49),
-            max_bodies_in_transfer: Some(51),
-            stream_window: 52 << 10,
+            max_bodies_in_transfer: Some(54),
+            stream_window: 55 << 10,
             zero_copy: false,
             close_timeout: seconds(50),
+            handshake_timeout: seconds(51),
+            max_unauthenticated: 52,
+            max_unauthenticated_per_address: 53,
         },
         ..RpcConf::default()
     };
@@ -303,21 +309,6 @@ fn unknown_keys_of_the_rpc_layer_are_told_and_others_are_left_alone() {
             "spark.rpc.asktimeout is not a known key; did you mean spark.rpc.askTimeout?",
             "spark.rpc.nonsense.of.mine is not a known key",
         ]
-    );
-}
-
-#[test]
-fn a_wish_for_protection_is_not_passed_over_in_silence() {
-    let text = "spark.authenticate true\nspark.network.crypto.enabled false\nspark.ssl.rpc.enabled true";
-    let told = warnings(text);
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(
-        told[0].starts_with("spark.authenticate = true is not acted upon"),
-        "{told:?}"
-    );
-    assert!(
-        told[1].starts_with("spark.ssl.rpc.enabled = true is not acted upon"),
-        "{told:?}"
     );
 }
 

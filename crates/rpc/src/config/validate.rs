@@ -52,6 +52,7 @@ impl RpcConf {
             "at most 2047 MiB",
         )?;
         check_transport(&self.transport)?;
+        self.security.check()?;
         // More connections to one peer would let a later message overtake an earlier one.
         let per_peer = self.transport.connections_per_peer;
         let key = self.transport.key("numConnectionsPerPeer");
@@ -144,7 +145,7 @@ fn shown(value: Duration) -> String {
 }
 
 /// The fields of [`TransportConf`] that have a key, with the last part of it, or with all of it if it belongs to no module.
-const TRANSPORT_KEYS: [(&str, &str); 22] = [
+const TRANSPORT_KEYS: [(&str, &str); 25] = [
     ("connection_timeout", "connectionTimeout"),
     ("connection_creation_timeout", "connectionCreationTimeout"),
     ("connections_per_peer", "numConnectionsPerPeer"),
@@ -170,6 +171,9 @@ const TRANSPORT_KEYS: [(&str, &str); 22] = [
     ("stream_window", "streamWindow"),
     ("zero_copy", "zeroCopy"),
     ("close_timeout", "closeTimeout"),
+    ("handshake_timeout", "handshakeTimeout"),
+    ("max_unauthenticated", "maxUnauthenticated"),
+    ("max_unauthenticated_per_address", "maxUnauthenticatedPerAddress"),
 ];
 
 /// Far more threads than serve any purpose, far fewer than exhaust a machine.

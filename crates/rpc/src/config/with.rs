@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use spark_rpc_transport::TransportConf;
+use spark_rpc_transport::auth::Secret;
+use spark_rpc_transport::auth::tls::SslSettings;
 
 use super::bounds::{OutboxBounds, QueueBounds};
 use super::rpc_conf::RpcConf;
+use super::security::SecurityConf;
 use super::timeout::RpcTimeout;
 
 /// Each method changes the field of its name; `validate` checks the result.
@@ -92,6 +95,30 @@ impl RpcConf {
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
+        self
+    }
+
+    /// Lets in only who knows `secret`, and encrypts with AES-GCM.
+    #[must_use]
+    pub fn with_secret(mut self, secret: Secret) -> Self {
+        self.security.secret = Some(secret);
+        self
+    }
+
+    /// Speaks TLS on all connections. What it carries is not encrypted a second time.
+    #[must_use]
+    pub fn with_tls(mut self, settings: SslSettings) -> Self {
+        self.security.ssl = Some(settings);
+        if let Some(engine) = &mut self.security.auth.engine {
+            engine.cipher = None;
+        }
+        self
+    }
+
+    /// Sets who may connect, and how connections are protected.
+    #[must_use]
+    pub fn with_security(mut self, security: SecurityConf) -> Self {
+        self.security = security;
         self
     }
 

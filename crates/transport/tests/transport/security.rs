@@ -289,7 +289,7 @@ struct Chunk;
 impl StreamManager for Chunk {
     fn open_stream(&self, client: &TransportClient, _: &str) -> Result<ManagedBuffer, String> {
         assert!(client.identity().is_authenticated());
-        Ok(ManagedBuffer::Bytes(vec![7; 8192].into()))
+        Ok(ManagedBuffer::from(bytes::Bytes::from(vec![7; 8192])))
     }
 }
 
