@@ -1,7 +1,7 @@
 //! Streams whose chunks are handed out once, in order.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -23,7 +23,7 @@ use crate::stream_manager::{StreamManager, not_found};
 ///
 /// One manager serves many connections; share it by an [`Arc`].
 pub struct OneForOneStreamManager {
-    streams: Mutex<HashMap<i64, Arc<StreamState>>>,
+    streams: Mutex<BTreeMap<i64, Arc<StreamState>>>,
     ids: Ids,
 }
 
@@ -165,7 +165,7 @@ impl OneForOneStreamManager {
         chunk.ok_or_else(|| beyond_end(chunk_index))
     }
 
-    fn streams(&self) -> MutexGuard<'_, HashMap<i64, Arc<StreamState>>> {
+    fn streams(&self) -> MutexGuard<'_, BTreeMap<i64, Arc<StreamState>>> {
         self.streams
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
