@@ -90,6 +90,10 @@ Examples:
   spark-rpc serve
   spark-rpc serve --bind 127.0.0.1:7077 --json
   spark-rpc serve --properties-file conf/spark-defaults.conf --conf spark.rpc.askTimeout=30s
+  spark-rpc serve --bind 0.0.0.0:7077 --secret-file /etc/spark-rpc/secret
+  spark-rpc serve --bind 0.0.0.0:7077 --tls-cert host.pem --tls-key host.key --secret-file secret
+
+Beyond loopback it serves only those who authenticate: without a secret or TLS it does not start.
 
 Exit codes: 0 drained, 1 could not start or had to cut off, 2 bad usage")]
 pub(crate) struct ServeArgs {
@@ -304,6 +308,48 @@ pub(crate) struct ConfArgs {
     /// Read Spark's keys from a file such as spark-defaults.conf
     #[arg(long, value_name = "FILE")]
     pub(crate) properties_file: Option<PathBuf>,
+
+    /// Authenticate with the secret in this file, a text; both sides need the same
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+
+    /// How to authenticate with the secret, which may also come from the environment variable _SPARK_AUTH_SECRET
+    /// [default: engine]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub(crate) auth: Option<Auth>,
+
+    /// Speak TLS; the certificates of this side in PEM, its own one first
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Speak TLS; trust these certificates in PEM and what they have signed, for the host that is connected to
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+}
+
+/// How to authenticate, and what encrypts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Auth {
+    /// Spark's auth engine, version 2, and AES-GCM
+    Engine,
+    /// Spark's auth engine as Spark sets it up by default: version 1 and AES-CTR, which is weak
+    SparkEngine,
+    /// SASL DIGEST-MD5 with 3DES, which is weak
+    SaslEncryption,
+    /// SASL DIGEST-MD5 and nothing that encrypts, which is weak
+    Sasl,
+}
+
+impl Auth {
+    /// The name to type.
+    pub(crate) fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
 }
 
 const AFTER_HELP: &str = "\

@@ -29,7 +29,9 @@ pub(crate) async fn client(limit: &LimitArgs) -> Result<RpcEnv, Failure> {
         .start()
         .await;
     started.map_err(|error| match error {
-        StartError::Conf(_) | StartError::Transport(_) => Failure::usage(error),
+        StartError::Conf(_) | StartError::Transport(_) | StartError::Ssl(_) | StartError::Tls(_) => {
+            Failure::usage(error)
+        }
         _ => Failure::no(error),
     })
 }

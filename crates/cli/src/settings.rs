@@ -1,12 +1,17 @@
 //! What the arguments about settings mean.
 
+use std::ffi::OsString;
 use std::net::Ipv6Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use spark_rpc::RpcAddress;
 use spark_rpc::config::{RpcConf, SparkConf};
+use spark_rpc::security::{
+    AuthOptions, EngineOptions, EngineVersion, SaslOptions, Secret, SessionCipher, SslSettings,
+};
 
-use crate::args::ConfArgs;
+use crate::args::{Auth, ConfArgs};
 use crate::exit::Failure;
 use crate::output;
 
@@ -23,9 +28,16 @@ impl ConfArgs {
             None => SparkConf::new(),
         };
         for (key, value) in &self.conf {
+            if is_secret(key) {
+                return Err(Failure::usage(format_args!(
+                    "--conf {key}: everybody on this machine can read a command line; use --secret-file, \
+                     --properties-file or the environment"
+                )));
+            }
             spark.set(key, value);
         }
         let conf = RpcConf::from_spark(&spark).map_err(Failure::usage)?;
+        let conf = self.secure(conf)?;
         for ignored in conf.ignored() {
             output::warning(ignored);
         }
@@ -33,6 +45,104 @@ impl ConfArgs {
             output::warning(warning);
         }
         Ok(conf)
+    }
+}
+
+/// Whether the value of a key is itself a secret, and not the name of a file that holds one.
+fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    key == "spark.authenticate.secret" || (key.starts_with("spark.ssl.") && key.contains("password"))
+}
+
+impl ConfArgs {
+    /// Adds what the arguments about security say.
+    fn secure(&self, mut conf: RpcConf) -> Result<RpcConf, Failure> {
+        if let Some(file) = &self.secret_file {
+            if conf.security.secret.is_some() {
+                return Err(Failure::usage(
+                    "--secret-file contradicts spark.authenticate = true: there can be only one secret",
+                ));
+            }
+            let secret = Secret::from_text_file(file)
+                .map_err(|error| Failure::usage(format_args!("--secret-file: {error}")))?;
+            conf = conf.with_secret(secret);
+        }
+        if let Some(auth) = self.auth {
+            if conf.security.secret.is_none() {
+                let name = Secret::SPARK_ENVIRONMENT_VARIABLE;
+                let secret = Secret::from_environment_value(std::env::var_os(name).as_deref())
+                    .map_err(|error| Failure::usage(format_args!("{name}: {error}")))?;
+                let secret = secret.ok_or_else(|| {
+                    Failure::usage(format_args!(
+                        "--auth {}: there is no secret; use --secret-file or the environment variable {name}",
+                        auth.name()
+                    ))
+                })?;
+                conf = conf.with_secret(secret);
+            }
+            auth.choose(&mut conf.security.auth);
+        }
+        if self.tls_cert.is_some() || self.tls_ca.is_some() {
+            let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+            let settings = SslSettings::from_spark(
+                |key| match key {
+                    "spark.ssl.rpc.enabled" => Some("true".to_owned()),
+                    "spark.ssl.rpc.certChain" => path(&self.tls_cert),
+                    "spark.ssl.rpc.privateKey" => path(&self.tls_key),
+                    "spark.ssl.rpc.trustStore" => path(&self.tls_ca),
+                    _ => None,
+                },
+                |name| std::env::var(name).ok(),
+            );
+            conf = conf.with_tls(settings.map_err(Failure::usage)?);
+            conf.security.check_names = self.tls_ca.is_some();
+        }
+        Ok(conf)
+    }
+
+    /// The same arguments, for another process.
+    pub(crate) fn to_arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = Vec::new();
+        for (key, value) in &self.conf {
+            arguments.extend(["--conf".into(), format!("{key}={value}").into()]);
+        }
+        for (name, file) in [
+            ("--properties-file", &self.properties_file),
+            ("--secret-file", &self.secret_file),
+            ("--tls-cert", &self.tls_cert),
+            ("--tls-key", &self.tls_key),
+            ("--tls-ca", &self.tls_ca),
+        ] {
+            if let Some(file) = file {
+                arguments.extend([name.into(), file.into()]);
+            }
+        }
+        if let Some(auth) = self.auth {
+            arguments.extend(["--auth".into(), auth.name().into()]);
+        }
+        arguments
+    }
+}
+
+impl Auth {
+    fn choose(self, options: &mut AuthOptions) {
+        let sasl = |encrypt| SaslOptions {
+            encrypt,
+            always_encrypt: encrypt,
+            ..SaslOptions::default()
+        };
+        (options.engine, options.sasl) = match self {
+            Self::Engine => (Some(EngineOptions::default()), None),
+            Self::SparkEngine => {
+                let as_in_spark = EngineOptions {
+                    version: EngineVersion::V1,
+                    cipher: Some(SessionCipher::AesCtr),
+                };
+                (Some(as_in_spark), None)
+            }
+            Self::SaslEncryption => (None, Some(sasl(true))),
+            Self::Sasl => (None, Some(sasl(false))),
+        };
     }
 }
 

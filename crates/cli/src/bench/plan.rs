@@ -80,12 +80,7 @@ impl Plan {
         if let Some(cpu) = self.server_cpu {
             arguments.extend(["--cpu".into(), cpu.to_string().into()]);
         }
-        for (key, value) in &self.conf_args.conf {
-            arguments.extend(["--conf".into(), format!("{key}={value}").into()]);
-        }
-        if let Some(file) = &self.conf_args.properties_file {
-            arguments.extend(["--properties-file".into(), file.into()]);
-        }
+        arguments.extend(self.conf_args.to_arguments());
         arguments
     }
 

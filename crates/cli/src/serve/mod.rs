@@ -44,9 +44,10 @@ async fn serve(args: &ServeArgs, conf: spark_rpc::config::RpcConf) -> Result<Exi
     }
     let started = builder.start().await;
     let env = started.map_err(|error| match error {
-        StartError::Port { .. } | StartError::Address(_) => {
+        StartError::Port { .. } | StartError::Address(_) | StartError::Unprotected { .. } => {
             Failure::usage(format_args!("--bind {}: {error}", args.bind))
         }
+        StartError::Conf(_) | StartError::Ssl(_) | StartError::Tls(_) => Failure::usage(&error),
         _ => Failure::no(format_args!("--bind {}: {error}", args.bind)),
     })?;
     let setup = || {
@@ -61,8 +62,10 @@ async fn serve(args: &ServeArgs, conf: spark_rpc::config::RpcConf) -> Result<Exi
     let address = env.address().expect("an env in server mode has an address");
     output::line(address.to_spark_url());
     events.listening(address);
-    if !is_loopback(&args.bind) {
-        output::warning("everybody who reaches this address may connect: there is no authentication yet");
+    if !is_protected(env.conf()) && !is_loopback(&args.bind) {
+        output::warning(
+            "everybody who reaches this address may connect, as spark.rpc.security.allowUnprotected says",
+        );
     }
 
     let reason = told_to_stop.wait().await;
@@ -73,6 +76,10 @@ async fn serve(args: &ServeArgs, conf: spark_rpc::config::RpcConf) -> Result<Exi
     };
     events.shut_down(&report);
     Ok(if report.is_clean() { Exit::Done } else { Exit::No })
+}
+
+fn is_protected(conf: &spark_rpc::config::RpcConf) -> bool {
+    conf.security.secret.is_some() || conf.security.ssl.is_some()
 }
 
 fn is_loopback(address: &RpcAddress) -> bool {
