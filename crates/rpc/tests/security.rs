@@ -11,7 +11,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use spark_rpc::config::{RpcConf, SecurityConf, SparkConf};
 use spark_rpc::security::{PeerIdentity, Secret, SecurityManager};
 use spark_rpc::{AskError, Handled, LookupError, RpcEnv, StartError};
-use spark_rpc_testkit::MemoryNetwork;
+use spark_rpc_testkit::{MemoryNetwork, ScriptedPeer};
+use spark_rpc_wire::OneWayMessage;
 use support::lab::Lab;
 use support::messages::*;
 use support::{Pair, client, network, server, settle};
@@ -399,6 +400,29 @@ async fn a_secret_within_tls_authenticates_and_does_not_encrypt_again() {
     let without = client(&net.host("client-2"), files.conf(None, &[])).await;
     let error = echo(&without).await.unwrap_err().to_string();
     assert!(error.contains("Unknown challenge message"), "{error}");
+}
+
+#[tokio::test]
+async fn strangers_at_a_tls_server_get_no_further() {
+    let files = Certificates::new(&["server"]);
+    let net = MemoryNetwork::new(1);
+    let mut conf = files.conf(Some("server"), &[]);
+    conf.transport.handshake_timeout = std::time::Duration::from_millis(300);
+    let env = tls_server(&net, conf).await;
+    let attacker = net.host("attacker");
+    let mut plain = ScriptedPeer::connect(&attacker, "server", 7077).await;
+    plain.send(OneWayMessage { body: "hello".into() }).await;
+    assert_eq!(plain.expect_raw(7).await[0], 21, "the alert of TLS");
+    plain.expect_close().await;
+    // The beginning of a handshake, and nothing more.
+    let mut silent = ScriptedPeer::connect(&attacker, "server", 7077).await;
+    silent.send_raw([22, 3, 1, 2, 0, 1, 0, 1, 252]).await;
+    silent.expect_close().await;
+    assert_eq!(env.stats().transport.handshakes_failed(), 2);
+    assert_eq!(env.stats().transport.connections_opened(), 0);
+    echo(&client(&net.host("client"), files.conf(None, &[])).await)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -46,3 +46,36 @@ impl PeerIdentity {
 pub(super) const PLAIN_SASL: &str = "DIGEST-MD5 without encryption";
 pub(super) const SASL_3DES: &str = "DIGEST-MD5 with 3DES";
 pub(super) const AES_CTR: &str = "AES/CTR/NoPadding";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sasl_without_encryption_is_weak_unless_tls_is_around_it() {
+        let plain = PeerIdentity {
+            user: Some("alice".to_owned()),
+            weak: Some(PLAIN_SASL),
+            ..PeerIdentity::unknown()
+        };
+        let mut bare = PeerIdentity::unknown();
+        bare.add(plain.clone());
+        assert_eq!(bare, plain);
+
+        let mut within = PeerIdentity {
+            subject: Some("CN=a".to_owned()),
+            encryption: Some("TLS".to_owned()),
+            ..PeerIdentity::unknown()
+        };
+        within.add(plain);
+        assert_eq!(within.weak, None);
+        assert_eq!(
+            (
+                within.user.as_deref(),
+                within.subject.as_deref(),
+                within.encryption.as_deref()
+            ),
+            (Some("alice"), Some("CN=a"), Some("TLS"))
+        );
+    }
+}
