@@ -346,7 +346,8 @@ async fn every_truncated_record_ends_the_connection_before_it_is_handed_in() {
     )
     .await;
     let sealed_frame = frame(request(2, "hello"));
-    for length in 0..8 + 24 + sealed_frame.len() + 16 {
+    let whole = 8 + 24 + sealed_frame.len() + 16;
+    for length in 0..whole {
         let mut peer = hosts.raw_client().await;
         let (mut encryptor, _) = authenticate(&mut peer, "alice", "good").await;
         let mut record = Vec::new();
@@ -358,6 +359,10 @@ async fn every_truncated_record_ends_the_connection_before_it_is_handed_in() {
     settle().await;
     assert_eq!(server.connections(), 0);
     no_requests(&handlers);
+    // Only an end between two records is an end in order.
+    let told =
+        |seen: &Seen| matches!(seen, Seen::Caught(text) if text.contains("within an encrypted record"));
+    assert_eq!(handlers.record.count(told), whole - 1);
 }
 
 /// AUTH-06
