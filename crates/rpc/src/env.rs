@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
@@ -23,6 +24,8 @@ use crate::dispatcher::{Dispatcher, LoopTask};
 use crate::endpoint::{ConcurrentRpcEndpoint, EndpointContext, Inbound, RpcEndpoint};
 use crate::endpoint_ref::RpcEndpointRef;
 use crate::error::{LookupError, SetupError};
+use crate::file_client::{Downloads, FileChannel, FileError};
+use crate::file_server::{FileServer, ServedFiles};
 use crate::mailbox::{ConnectionEvent, EndpointMailbox, EndpointStats, Mailbox};
 use crate::message_loop::{Seat, run_lane, run_serial};
 use crate::outbox::Peer;
@@ -112,6 +115,7 @@ pub(crate) struct EnvShared {
     pub(crate) ask_timeout: Arc<RpcTimeout>,
     pub(crate) codecs: Codecs,
     pub(crate) security: Arc<dyn SecurityManager>,
+    pub(crate) served: Arc<ServedFiles>,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) timers: Timers,
     pub(crate) runtime: Handle,
@@ -122,6 +126,7 @@ pub(crate) struct EnvShared {
     address: OnceLock<RpcAddress>,
     context: TransportContext,
     factory: TransportClientFactory,
+    downloads: Arc<Downloads>,
     server: Mutex<Option<TransportServer>>,
     peers: Mutex<BTreeMap<RpcAddress, Arc<Peer>>>,
     tasks: Mutex<Vec<AbortHandle>>,
@@ -140,6 +145,7 @@ pub(crate) struct EnvParts {
     pub(crate) codecs: Codecs,
     pub(crate) context: TransportContext,
     pub(crate) factory: TransportClientFactory,
+    pub(crate) downloads: Arc<Downloads>,
     pub(crate) endpoint_threads: Option<Runtime>,
     pub(crate) security: Arc<dyn SecurityManager>,
 }
@@ -375,6 +381,82 @@ impl RpcEnv {
         }
     }
 
+    /// Offers files to other envs.
+    #[must_use]
+    pub fn file_server(&self) -> FileServer {
+        let shared = self.shared();
+        let address = shared.address().cloned();
+        FileServer::new(Arc::clone(&shared.served), address, shared.runtime.clone())
+    }
+
+    /// Opens a file that an env serves, such as `spark://HOST:PORT/files/NAME`, over a connection of its own
+    /// (Spark's `openChannel`).
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`]; a file that does not exist is noticed here, not by the first read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection that it has begun to use.
+    pub async fn open_channel(&self, uri: &str) -> Result<FileChannel, FileError> {
+        self.shared().downloads.open(uri).await
+    }
+
+    /// Fetches a file that an env serves, and puts it at `path`, in place of a file that is there; returns its length.
+    ///
+    /// The bytes are written to a file of another name in the same folder, which is renamed when it is whole and on the
+    /// disk: under the final name there is never a part. After an error the other file is removed.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future removes what has come, unless it is just being renamed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use spark_rpc::RpcEnv;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (original, copy) = (folder.path().join("some words.txt"), folder.path().join("copy.txt"));
+    /// # std::fs::write(&original, "some words")?;
+    /// let server = RpcEnv::builder("server").bind("127.0.0.1:0").start().await?;
+    /// let uri = server.file_server().add_file(&original).await?;
+    /// assert!(uri.ends_with("/files/some%20words.txt"));
+    ///
+    /// let client = RpcEnv::builder("client").client_mode().start().await?;
+    /// assert_eq!(client.fetch_file(&uri, &copy).await?, 10);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn fetch_file(&self, uri: &str, path: impl AsRef<Path>) -> Result<u64, FileError> {
+        self.fetch_file_with(uri, path, |_, _| {}).await
+    }
+
+    /// Like [`fetch_file`](Self::fetch_file), and calls `progress` with the bytes written so far and the length of the
+    /// file: first with 0, last with the length.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`fetch_file`](Self::fetch_file).
+    pub async fn fetch_file_with(
+        &self,
+        uri: &str,
+        path: impl AsRef<Path>,
+        progress: impl FnMut(u64, u64) + Send,
+    ) -> Result<u64, FileError> {
+        self.shared().downloads.fetch(uri, path.as_ref(), progress).await
+    }
+
     /// Whether an endpoint of this name is registered here.
     #[must_use]
     pub fn has_endpoint(&self, name: &str) -> bool {
@@ -535,6 +617,7 @@ impl EnvShared {
             codecs,
             context,
             factory,
+            downloads,
             endpoint_threads,
             security,
         } = parts;
@@ -546,6 +629,7 @@ impl EnvShared {
             id: env_id(&name, conf.seed),
             ask_timeout: Arc::new(conf.ask_timeout.clone()),
             codecs,
+            served: Arc::new(ServedFiles::new(Arc::clone(&security))),
             security,
             dispatcher: Dispatcher::default(),
             timers: Timers::new(),
@@ -556,6 +640,7 @@ impl EnvShared {
             address: OnceLock::new(),
             context,
             factory,
+            downloads,
             server: Mutex::new(None),
             peers: Mutex::default(),
             tasks: Mutex::default(),
@@ -735,14 +820,19 @@ impl EnvShared {
                 None => 0,
             }
         };
-        let (incoming, outgoing) = futures_util::future::join(closing_server, self.factory.close(left)).await;
+        let (incoming, outgoing, downloads) = futures_util::future::join3(
+            closing_server,
+            self.factory.close(left),
+            self.downloads.close(left),
+        )
+        .await;
         self.end_tasks();
 
         let report = ShutdownReport {
             took: began.elapsed(),
             endpoints_aborted,
             messages_unhandled,
-            connections_aborted: incoming + outgoing,
+            connections_aborted: incoming + outgoing + downloads,
             messages_dropped: self.dropped.load(Ordering::Relaxed) - dropped_before,
         };
         if report.is_clean() {
@@ -764,6 +854,7 @@ impl EnvShared {
             server.abort();
         }
         self.factory.abort();
+        self.downloads.abort();
         self.end_tasks();
         self.report.send_if_modified(|report| {
             let first = report.is_none();

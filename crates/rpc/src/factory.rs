@@ -11,6 +11,7 @@ use crate::codec::{Codec, Codecs};
 use crate::config::RpcConf;
 use crate::env::{EnvParts, EnvShared, RpcEnv};
 use crate::error::StartError;
+use crate::file_client::Downloads;
 use crate::rpc_handler::{EnvHandlers, SharedHandlers};
 use crate::security::{Protection, Secret, SecurityManager, check_exposure};
 use crate::verifier::RpcEndpointVerifier;
@@ -151,6 +152,8 @@ impl RpcEnvFactory {
             Arc::clone(&self.network),
             Arc::new(SharedHandlers(Arc::clone(&handlers))),
         )?;
+        let network = Arc::clone(&self.network);
+        let downloads = Downloads::new(network, protection.clients.clone(), conf.file_transport());
         let factory = context.create_client_factory(protection.clients);
         let shared = Arc::new(EnvShared::new(EnvParts {
             name,
@@ -158,6 +161,7 @@ impl RpcEnvFactory {
             codecs: Codecs::new(self.codecs.clone()),
             context: context.clone(),
             factory,
+            downloads,
             endpoint_threads: threads,
             security: protection.manager,
         }));

@@ -55,6 +55,7 @@
 //! - Call: [`RpcEndpointRef`], [`Ask`], and the errors, which say whether a message may have been handled:
 //!   [`AskError`], [`SendError`], [`LookupError`].
 //! - Answer: by returning, or later through a [`Reply`].
+//! - Hand out files: [`RpcEnv::file_server`]; get them: [`RpcEnv::fetch_file`] and [`RpcEnv::open_channel`].
 //! - Wire: [`codec`].
 
 // The macros write `::spark_rpc::...`, also when they are used in here.
@@ -74,6 +75,9 @@ mod endpoint_ref;
 mod env;
 mod error;
 mod factory;
+mod file_client;
+mod file_server;
+mod file_uri;
 mod mailbox;
 mod message;
 mod message_loop;
@@ -96,6 +100,8 @@ pub use error::{
     LookupError, RemoteFailure, SendError, SetupError, StartError,
 };
 pub use factory::{RpcEnvBuilder, RpcEnvConfig, RpcEnvFactory};
+pub use file_client::{FileChannel, FileError};
+pub use file_server::{FileServer, FileServerError};
 pub use mailbox::EndpointStats;
 pub use message::{Decodable, Encodable, OneWay, ReplyValue, Request, RpcMessage};
 pub use parcel::{Parcel, Raw};

@@ -6,7 +6,9 @@ use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
-use spark_rpc_transport::{ConnectionError, Flow, HandlerFactory, Responder, RpcHandler, TransportClient};
+use spark_rpc_transport::{
+    ConnectionError, Flow, HandlerFactory, Responder, RpcHandler, StreamManager, TransportClient,
+};
 use spark_rpc_wire::{Body, Envelope};
 
 use crate::address::RpcAddress;
@@ -277,6 +279,10 @@ impl RpcHandler for EnvHandler {
 
     fn receive_one_way(&mut self, client: &TransportClient, message: Body<'_>) -> Flow {
         self.take(client, message, None)
+    }
+
+    fn stream_manager(&self) -> &dyn StreamManager {
+        &*self.env().served
     }
 
     fn channel_active(&mut self, _client: &TransportClient) {

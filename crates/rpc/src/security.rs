@@ -19,7 +19,8 @@ use crate::error::StartError;
 
 /// Decides who may connect to an env and which endpoints a peer may use (Spark's `SecurityManager`).
 ///
-/// What an implementation does not say is no: without a secret nobody comes in, and nobody uses an endpoint. An env
+/// What an implementation does not say is no: without a secret nobody comes in, and nobody uses an endpoint or reads a
+/// file. An env
 /// without a manager of its own lets in whoever knows [`SecurityConf::secret`], to everything.
 ///
 /// # Examples
@@ -64,6 +65,13 @@ pub trait SecurityManager: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Whether `peer` may read what the env's [`FileServer`](crate::FileServer) has under `path`, such as `/files/NAME`.
+    /// Asked before it is known whether there is such a file.
+    fn may_fetch(&self, peer: &PeerIdentity, path: &str) -> bool {
+        let _ = (peer, path);
+        false
+    }
+
     /// Whether peers prove themselves by secrets. Where TLS certificates alone decide, this says no.
     fn uses_secrets(&self) -> bool {
         true
@@ -83,6 +91,10 @@ impl SecurityManager for OneSecret {
     }
 
     fn may_use(&self, _: &PeerIdentity, _: &str) -> bool {
+        true
+    }
+
+    fn may_fetch(&self, _: &PeerIdentity, _: &str) -> bool {
         true
     }
 

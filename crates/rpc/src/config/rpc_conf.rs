@@ -100,6 +100,12 @@ pub struct RpcConf {
     /// Sockets, connections and frames.
     pub transport: TransportConf,
 
+    /// The connections that files are downloaded over; `None` takes [`transport`](Self::transport), and closes idle
+    /// connections.
+    ///
+    /// Default `None`. Spark keys `spark.files.io.*`.
+    pub files: Option<TransportConf>,
+
     /// Who may connect, and how connections are protected.
     pub security: SecurityConf,
 
@@ -109,6 +115,16 @@ pub struct RpcConf {
 }
 
 impl RpcConf {
+    /// The settings of downloads, written out.
+    pub(crate) fn file_transport(&self) -> TransportConf {
+        let like_messages = || TransportConf {
+            module: FILES.to_owned(),
+            close_idle_connections: self.transport.connection_timeout.is_some(),
+            ..self.transport.clone()
+        };
+        self.files.clone().unwrap_or_else(like_messages)
+    }
+
     /// Returns the keys that were set but have no effect here, each with the reason. Empty unless the
     /// settings come from [`from_spark`](Self::from_spark).
     pub fn ignored(&self) -> &[IgnoredKey] {
@@ -142,11 +158,14 @@ impl Default for RpcConf {
             seed: None,
             task_message_max_bytes: 128 << 20,
             transport: TransportConf::default(),
+            files: None,
             security: SecurityConf::default(),
             notes: ConfNotes::default(),
         }
     }
 }
 
+/// The module of downloads.
+pub(super) const FILES: &str = "files";
 /// Spark's default of `spark.network.timeout`.
 pub(super) const NETWORK_TIMEOUT: Duration = Duration::from_secs(120);

@@ -8,7 +8,7 @@ use super::bounds::WhenFull;
 use super::error::{ConfError, Written};
 use super::keys::{Effect, known_keys};
 use super::notes::{ConfWarning, IgnoredKey};
-use super::rpc_conf::{NETWORK_TIMEOUT, RpcConf};
+use super::rpc_conf::{FILES, NETWORK_TIMEOUT, RpcConf};
 use super::spark_conf::SparkConf;
 use super::suggest;
 use super::timeout::RpcTimeout;
@@ -90,6 +90,9 @@ impl RpcConf {
             spark.size("spark.rpc.message.maxSize", SizeUnit::MiB),
         )?;
         reader.check_io_mode()?;
+        if spark.keys().any(|key| key.starts_with("spark.files.io.")) {
+            conf.files = Some(transport_from_spark(spark, FILES)?);
+        }
         conf.security = security(spark, |name| std::env::var_os(name), &mut reader.warnings)?;
         conf.validate().map_err(|error| error.located_in(spark))?;
 
@@ -167,7 +170,7 @@ impl Reader<'_> {
         if let Some(wait) = self.whole_seconds(&key("retryWait"))? {
             conf.retry_wait = wait;
         }
-        conf.close_idle_connections = module == "files" && conf.connection_timeout.is_some();
+        conf.close_idle_connections = module == FILES && conf.connection_timeout.is_some();
         // A property of the module, so that `files` does not inherit it.
         let close_idle = format!("spark.{module}.io.closeIdleConnections");
         set(&mut conf.close_idle_connections, spark.boolean(&close_idle))?;
@@ -380,7 +383,7 @@ fn set<T>(field: &mut T, read: Result<Option<T>, ConfError>) -> Result<(), ConfE
 /// Returns the key under which a module's setting is to be read.
 fn io_key(spark: &SparkConf, module: &str, name: &str) -> String {
     let own = format!("spark.{module}.io.{name}");
-    if module == "files" && !spark.contains(&own) {
+    if module == FILES && !spark.contains(&own) {
         return format!("spark.rpc.io.{name}");
     }
     own

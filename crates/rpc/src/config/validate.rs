@@ -52,6 +52,7 @@ impl RpcConf {
             "at most 2047 MiB",
         )?;
         check_transport(&self.transport)?;
+        check_transport(&self.file_transport())?;
         self.security.check()?;
         // More connections to one peer would let a later message overtake an earlier one.
         let per_peer = self.transport.connections_per_peer;
