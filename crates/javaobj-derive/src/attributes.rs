@@ -33,6 +33,7 @@ pub(crate) const ON_CONSTANTS: (&str, &[&str]) = ("an enum of constants", &["jav
 pub(crate) const ON_FIELD: (&str, &[&str]) =
     ("a field", &["name", "ty", "superclass", "nullable", "default"]);
 pub(crate) const ON_WRAPPER: (&str, &[&str]) = ("a wrapping variant", &["transparent", "other"]);
+pub(crate) const ON_NEWTYPE: (&str, &[&str]) = ("a wrapping struct", &["transparent"]);
 pub(crate) const ON_JAVA_CONSTANT: (&str, &[&str]) = ("a constant of a Java enum", &["name"]);
 pub(crate) const ON_SCALA_CONSTANT: (&str, &[&str]) = ("a value of a Scala enumeration", &["id"]);
 

@@ -5,7 +5,7 @@ use quote::quote;
 use syn::spanned::Spanned;
 use syn::{DataEnum, DataStruct, DeriveInput, Fields, Generics, LitStr, Member, parse_quote};
 
-use crate::attributes::{Attributes, ON_CLASS, ON_ENUM, ON_WRAPPER};
+use crate::attributes::{Attributes, ON_CLASS, ON_ENUM, ON_NEWTYPE, ON_WRAPPER};
 use crate::fields::{self, Field};
 
 pub(crate) fn of_struct(
@@ -97,6 +97,66 @@ pub(crate) fn of_struct(
                 #accept
                 ::spark_rpc_javaobj::JavaObject::from_object(&object, input)
             }
+
+            fn matches(
+                value: ::spark_rpc_javaobj::Value,
+                input: &::spark_rpc_javaobj::Decoder<'_>,
+            ) -> bool {
+                <Self as ::spark_rpc_javaobj::JavaObject>::accepts(value, input)
+            }
+        }
+    })
+}
+
+/// A struct that has the class of the one value in it.
+pub(crate) fn of_newtype(
+    input: &DeriveInput,
+    attributes: &Attributes,
+    data: &DataStruct,
+) -> syn::Result<TokenStream> {
+    attributes.only(ON_NEWTYPE)?;
+    let field = match &data.fields {
+        Fields::Unnamed(fields) if fields.unnamed.len() == 1 => &fields.unnamed[0],
+        other => {
+            return Err(syn::Error::new(
+                other.span(),
+                "this struct holds one value, without a name",
+            ));
+        }
+    };
+    let (name, ty) = (&input.ident, &field.ty);
+    let generics = bounded(&input.generics);
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    Ok(quote! {
+        #[automatically_derived]
+        impl #impl_generics ::spark_rpc_javaobj::ToJava for #name #type_generics #where_clause {
+            fn descriptor(scala: ::spark_rpc_javaobj::Scala) -> ::std::borrow::Cow<'static, str> {
+                <#ty as ::spark_rpc_javaobj::ToJava>::descriptor(scala)
+            }
+
+            fn to_java(
+                &self,
+                out: &mut ::spark_rpc_javaobj::Encoder<'_>,
+            ) -> ::std::result::Result<::spark_rpc_javaobj::Value, ::spark_rpc_javaobj::EncodeError> {
+                ::spark_rpc_javaobj::ToJava::to_java(&self.0, out)
+            }
+        }
+
+        #[automatically_derived]
+        impl #impl_generics ::spark_rpc_javaobj::FromJava for #name #type_generics #where_clause {
+            fn from_java(
+                value: ::spark_rpc_javaobj::Value,
+                input: &mut ::spark_rpc_javaobj::Decoder<'_>,
+            ) -> ::std::result::Result<Self, ::spark_rpc_javaobj::DecodeError> {
+                input.decode(value).map(Self)
+            }
+
+            fn matches(
+                value: ::spark_rpc_javaobj::Value,
+                input: &::spark_rpc_javaobj::Decoder<'_>,
+            ) -> bool {
+                <#ty as ::spark_rpc_javaobj::FromJava>::matches(value, input)
+            }
         }
     })
 }
@@ -114,6 +174,8 @@ pub(crate) fn of_enum(
     let mut exact = Vec::new();
     let mut by_superclass = Vec::new();
     let mut other = None;
+    let mut classes = Vec::new();
+    let mut wrapped = Vec::new();
     for variant in &data.variants {
         let own = Attributes::of(&variant.attrs)?;
         let ident = &variant.ident;
@@ -131,6 +193,7 @@ pub(crate) fn of_enum(
             if own.other {
                 other = Some(read);
             } else {
+                wrapped.push(quote!(<#ty as ::spark_rpc_javaobj::JavaObject>::accepts(value, input)));
                 by_superclass.push(quote! {
                     if <#ty as ::spark_rpc_javaobj::JavaObject>::accepts(value, input) {
                         return #read;
@@ -141,6 +204,7 @@ pub(crate) fn of_enum(
         }
         own.only(ON_CLASS)?;
         let class = class_of(&own, variant.ident.span())?;
+        classes.push(class.clone());
         let all = fields::of(&variant.fields)?;
         let bind = all.iter().map(|field| {
             let (member, binding) = (&field.member, &field.binding);
@@ -168,6 +232,7 @@ pub(crate) fn of_enum(
             }
         });
     }
+    let takes_all = other.is_some();
     let expected = format!("one of the classes of {name}");
     let otherwise =
         other.unwrap_or_else(|| quote!(::std::result::Result::Err(input.expected(value, #expected))));
@@ -204,6 +269,15 @@ pub(crate) fn of_enum(
                 }
                 #(#by_superclass)*
                 #otherwise
+            }
+
+            #[allow(unused_variables)]
+            fn matches(
+                value: ::spark_rpc_javaobj::Value,
+                input: &::spark_rpc_javaobj::Decoder<'_>,
+            ) -> bool {
+                let known: &[&str] = &[#(#classes),*];
+                #takes_all || input.class(value).is_some_and(|class| known.contains(&class)) #(|| #wrapped)*
             }
         }
     })

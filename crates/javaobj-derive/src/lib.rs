@@ -23,7 +23,7 @@ use syn::{Data, DeriveInput, parse_macro_input};
 /// | `java_enum = "a.B"` | on an enum: its variants are the constants of a Java enum |
 /// | `scala_enum = "a.B$"` | on an enum: its variants are the values of a Scala `Enumeration`, in order |
 /// | `ty = "La/B;"` | on an enum: the descriptor of fields that hold it, if not `Ljava/lang/Object;` |
-/// | `transparent` | on a variant with one field: that type's own class |
+/// | `transparent` | on a struct or a variant with one unnamed field: that type's own class |
 /// | `other` | on a variant with one field: anything that is none of the others, such as `Any` |
 ///
 /// On a field:
@@ -49,6 +49,7 @@ pub fn java_object(input: TokenStream) -> TokenStream {
 fn expand(input: &DeriveInput) -> syn::Result<TokenStream2> {
     let attributes = attributes::Attributes::of(&input.attrs)?;
     match &input.data {
+        Data::Struct(data) if attributes.transparent => classes::of_newtype(input, &attributes, data),
         Data::Struct(data) => classes::of_struct(input, &attributes, data),
         Data::Enum(data) if attributes.java_enum.is_some() || attributes.scala_enum.is_some() => {
             constants::of_enum(input, &attributes, data)
@@ -82,6 +83,11 @@ mod tests {
                 "`nullable` means nothing on a class",
             ),
             ("#[java(class = \"a.A\")] struct A(i32);", "needs a Java name"),
+            ("#[java(transparent)] struct A(i32, i32);", "holds one value"),
+            (
+                "#[java(transparent, class = \"a.A\")] struct A(i32);",
+                "means nothing on a wrapping struct",
+            ),
             (
                 "#[java(class = \"a.A\")] struct A { #[java(class = \"a.B\")] x: i32 }",
                 "means nothing on a field",

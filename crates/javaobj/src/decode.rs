@@ -18,6 +18,15 @@ pub trait FromJava: Sized {
     ///
     /// Returns [`DecodeError`] when the object is another one.
     fn from_java(value: Value, input: &mut Decoder<'_>) -> Result<Self, DecodeError>;
+
+    /// Tells whether this is what a value is meant for, so that a wrong field in it is an error and not another type.
+    ///
+    /// Derived types look at the class. The default tries to make the value.
+    fn matches(value: Value, input: &Decoder<'_>) -> bool {
+        Decoder::new(input.graph(), &input.limits)
+            .decode::<Self>(value)
+            .is_ok()
+    }
 }
 
 /// Why no Rust value can be made of a stream.

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use spark_rpc_javaobj::{
-    Any, ClassDesc, ClassFlags, ClassTable, Content, DecodeError, FromJava, Graph, Instance, JavaObject,
-    Limits, NettyRpcEndpointRef, Object, Part, Profile, RpcAddress, ToJava, Value, from_bytes, to_bytes,
+    Any, CheckExistence, ClassDesc, ClassFlags, ClassTable, Content, DecodeError, Decoder, FromJava, Graph,
+    Instance, JavaObject, Limits, NettyRpcEndpointRef, Object, Part, Profile, RpcAddress, ToJava, Value,
+    from_bytes, to_bytes, to_graph,
 };
 
 const VERSIONS: [&str; 2] = ["3.5.9", "4.1.4"];
@@ -398,4 +399,40 @@ fn a_peer_that_teaches_nonsense_gets_nonsense_and_does_no_harm() {
     table.observe(&hierarchy(&["a.Base", "a.C0"]));
     let bytes = to_bytes(&base, &table).unwrap();
     assert!(Graph::read(&bytes, &Limits::default()).is_ok());
+}
+
+#[derive(Debug, PartialEq, JavaObject)]
+#[java(transparent)]
+struct Wrapped(String);
+
+#[test]
+fn a_transparent_struct_has_the_class_of_what_is_in_it() {
+    let bytes: Bytes = to_bytes(&Wrapped("x".to_owned()), &ClassTable::default())
+        .unwrap()
+        .into();
+    assert_eq!(from_bytes::<String>(&bytes, &Limits::default()).unwrap(), "x");
+    assert_eq!(
+        from_bytes::<Wrapped>(&bytes, &Limits::default()).unwrap(),
+        Wrapped("x".to_owned())
+    );
+}
+
+#[test]
+fn a_type_tells_whether_a_value_is_meant_for_it() {
+    let table = ClassTable::default();
+    let lookup = to_graph(&CheckExistence { name: "x".to_owned() }, &table).unwrap();
+    let text = to_graph(&"x".to_owned(), &table).unwrap();
+    let limits = Limits::default();
+    let matches = |graph: &Graph| {
+        let (input, root) = (Decoder::new(graph, &limits), graph.root().unwrap());
+        (
+            CheckExistence::matches(root, &input),
+            Wrapped::matches(root, &input),
+            String::matches(root, &input),
+            i32::matches(root, &input),
+            Any::matches(root, &input),
+        )
+    };
+    assert_eq!(matches(&lookup), (true, false, false, false, true));
+    assert_eq!(matches(&text), (false, true, true, false, true));
 }

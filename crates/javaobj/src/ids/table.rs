@@ -30,12 +30,17 @@ use crate::graph::Graph;
 pub struct ClassTable {
     profile: &'static Profile,
     pinned: bool,
+    /// Whether the peer has shown that the profile is right.
+    confirmed: bool,
     scala: Scala,
     /// What differs from the profile.
     learned: HashMap<String, ClassInfo>,
     /// About how many bytes that takes.
     learned_bytes: usize,
 }
+
+/// How the classes that tell one version of Spark from another begin.
+const SPARK: &str = "org.apache.spark.";
 
 /// How many bytes are spent on what a peer teaches; all of Spark's messages together take less.
 const MOST_LEARNED: usize = 1 << 20;
@@ -46,6 +51,7 @@ impl ClassTable {
         Self {
             profile,
             pinned: false,
+            confirmed: false,
             scala: profile.scala(),
             learned: HashMap::new(),
             learned_bytes: 0,
@@ -56,6 +62,7 @@ impl ClassTable {
     pub fn pinned(profile: &'static Profile) -> Self {
         Self {
             pinned: true,
+            confirmed: true,
             ..Self::new(profile)
         }
     }
@@ -63,6 +70,27 @@ impl ClassTable {
     /// Returns the version of Spark that the peer resembles most.
     pub fn profile(&self) -> &'static Profile {
         self.profile
+    }
+
+    /// Tells whether the version is known: it was pinned, or an id that the peer has sent or wanted agrees with it.
+    ///
+    /// As long as it is not, what is written with Spark's own classes is a guess.
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
+    /// Tells whether [`observe`](Self::observe) would change anything.
+    pub fn would_learn(&self, graph: &Graph) -> bool {
+        !self.pinned
+            && graph.classes().iter().any(|desc| {
+                !desc.name().starts_with('[')
+                    && match self.class(desc.name()) {
+                        None => true,
+                        Some(known) => {
+                            known.uid != desc.uid() || (!self.confirmed && desc.name().starts_with(SPARK))
+                        }
+                    }
+            })
     }
 
     /// Returns the version of Scala that the peer was compiled for.
@@ -81,6 +109,11 @@ impl ClassTable {
             return;
         }
         self.choose_profile(graph);
+        let agrees = |desc: &ClassDesc| {
+            let known = self.profile.class(desc.name());
+            desc.name().starts_with(SPARK) && known.is_some_and(|known| known.uid == desc.uid())
+        };
+        self.confirmed |= graph.classes().iter().any(agrees);
         if let Some(scala) = graph.classes().iter().find_map(|desc| scala_of(desc.name())) {
             self.scala = scala;
         }
@@ -97,11 +130,32 @@ impl ClassTable {
     }
 
     /// Learns the id that a peer would have accepted; tells whether that is new, and another try may help.
+    ///
+    /// One id is often enough to know the version, and with it all others.
     pub fn learn(&mut self, refusal: &Refusal) -> bool {
         let known = self.class(&refusal.class);
         if self.pinned || known.is_some_and(|info| info.uid == refusal.expected) {
             return false;
         }
+        let right = |profile: &&Profile| {
+            profile
+                .class(&refusal.class)
+                .is_some_and(|info| info.uid == refusal.expected)
+        };
+        // The newest that agrees: the ids of many classes stay the same for several versions.
+        if refusal.class.starts_with(SPARK)
+            && let Some(profile) = Profile::all().iter().rfind(right)
+        {
+            self.confirmed = true;
+            if !right(&self.profile) {
+                self.profile = profile;
+                self.scala = profile.scala();
+                self.learned.clear();
+                self.learned_bytes = 0;
+                return true;
+            }
+        }
+        let known = self.class(&refusal.class);
         let mut info = known.cloned().unwrap_or_else(|| ClassInfo {
             name: refusal.class.clone(),
             uid: 0,
@@ -261,6 +315,36 @@ mod tests {
             9,
             "what is known can still change"
         );
+    }
+
+    #[test]
+    fn a_version_is_known_once_the_peer_has_shown_an_id_of_it() {
+        let mut table = ClassTable::default();
+        let plain = stream(&[("java.lang.Integer", 1360826667806852920)]);
+        table.observe(&plain);
+        assert!(!table.is_confirmed(), "every JVM has that one");
+        assert!(!table.would_learn(&plain));
+        let address = stream(&[("org.apache.spark.rpc.RpcAddress", 3128407972965539268)]);
+        assert!(table.would_learn(&address));
+        table.observe(&address);
+        assert!(table.is_confirmed());
+        assert!(!table.would_learn(&address));
+        assert!(ClassTable::pinned(Profile::newest()).is_confirmed());
+    }
+
+    #[test]
+    fn one_refused_id_tells_the_version_if_a_profile_has_it() {
+        let mut table = ClassTable::default();
+        let refusal = Refusal {
+            class: "org.apache.spark.rpc.netty.RpcEndpointVerifier$CheckExistence".to_owned(),
+            sent: 5378738997755484868,
+            expected: 7789290765573734431,
+        };
+        assert!(table.learn(&refusal));
+        assert_eq!(table.profile().spark(), "3.5.9");
+        assert_eq!(table.scala(), Scala::V2_12);
+        assert!(table.is_confirmed());
+        assert!(!table.learn(&refusal));
     }
 
     #[test]
