@@ -30,8 +30,8 @@ use crate::graph::Graph;
 pub struct ClassTable {
     profile: &'static Profile,
     pinned: bool,
-    /// Whether the peer has shown that the profile is right.
-    confirmed: bool,
+    /// The versions that what the peer has shown allows, one bit for each profile.
+    possible: u32,
     scala: Scala,
     /// What differs from the profile.
     learned: HashMap<String, ClassInfo>,
@@ -42,6 +42,26 @@ pub struct ClassTable {
 /// How the classes that tell one version of Spark from another begin.
 const SPARK: &str = "org.apache.spark.";
 
+/// How many classes may stand above each other; there are never so many.
+const MOST_SUPERCLASSES: usize = 32;
+
+/// The bits of the profiles for which something holds.
+fn versions(holds: impl Fn(&Profile) -> bool) -> u32 {
+    let all = Profile::all().iter().enumerate();
+    all.fold(0, |bits, (index, profile)| {
+        bits | (u32::from(holds(profile)) << index)
+    })
+}
+
+fn every_version() -> u32 {
+    versions(|_| true)
+}
+
+/// The versions that have this id for a class, or do not know the class.
+fn agreeing(class: &str, uid: i64) -> u32 {
+    versions(|profile| profile.class(class).is_none_or(|info| info.uid == uid))
+}
+
 /// How many bytes are spent on what a peer teaches; all of Spark's messages together take less.
 const MOST_LEARNED: usize = 1 << 20;
 
@@ -51,19 +71,25 @@ impl ClassTable {
         Self {
             profile,
             pinned: false,
-            confirmed: false,
+            possible: every_version(),
             scala: profile.scala(),
             learned: HashMap::new(),
             learned_bytes: 0,
         }
     }
 
+    /// Begins with a version that somebody vouches for; it is given up when the peer turns out to be another.
+    pub fn assumed(profile: &'static Profile) -> Self {
+        let mut table = Self::new(profile);
+        table.possible = versions(|other| other.spark() == profile.spark());
+        table
+    }
+
     /// Stays with a version, whatever the peer sends.
     pub fn pinned(profile: &'static Profile) -> Self {
         Self {
             pinned: true,
-            confirmed: true,
-            ..Self::new(profile)
+            ..Self::assumed(profile)
         }
     }
 
@@ -72,11 +98,46 @@ impl ClassTable {
         self.profile
     }
 
-    /// Tells whether the version is known: it was pinned, or an id that the peer has sent or wanted agrees with it.
+    /// Tells whether the peer certainly accepts an object of a class: all versions that the peer may have agree on it and on
+    /// its superclasses, or the peer has shown it.
     ///
-    /// As long as it is not, what is written with Spark's own classes is a guess.
-    pub fn is_confirmed(&self) -> bool {
-        self.confirmed
+    /// The versions of a line often differ in a few classes only, so that a peer of which little has been seen may be
+    /// several of them. As long as it has shown nothing, it may be all.
+    pub fn is_certain(&self, class: &str) -> bool {
+        let mut next = Some(class);
+        for _ in 0..MOST_SUPERCLASSES {
+            let Some(name) = next else { return true };
+            let Some(info) = self.class(name) else {
+                return false;
+            };
+            let mut possible = self.possible_profiles().peekable();
+            let shown = self.learned.contains_key(name);
+            if !shown
+                && (possible.peek().is_none()
+                    || possible.any(|profile| profile.class(name).map(|other| other.uid) != Some(info.uid)))
+            {
+                return false;
+            }
+            next = info.super_class.as_deref();
+        }
+        false
+    }
+
+    fn possible_profiles(&self) -> impl Iterator<Item = &'static Profile> {
+        let all = Profile::all().iter().enumerate();
+        all.filter(|(index, _)| self.possible & (1 << index) != 0)
+            .map(|(_, profile)| profile)
+    }
+
+    /// Leaves those versions that agree with an id; all of these, if that contradicts what was assumed.
+    fn narrow(&mut self, class: &str, uid: i64) {
+        if class.starts_with(SPARK) {
+            let agree = agreeing(class, uid);
+            self.possible = match self.possible & agree {
+                0 => agree,
+                both => both,
+            };
+        }
     }
 
     /// Tells whether [`observe`](Self::observe) would change anything.
@@ -87,7 +148,9 @@ impl ClassTable {
                     && match self.class(desc.name()) {
                         None => true,
                         Some(known) => {
-                            known.uid != desc.uid() || (!self.confirmed && desc.name().starts_with(SPARK))
+                            known.uid != desc.uid()
+                                || (desc.name().starts_with(SPARK)
+                                    && self.possible & !agreeing(desc.name(), desc.uid()) != 0)
                         }
                     }
             })
@@ -109,11 +172,9 @@ impl ClassTable {
             return;
         }
         self.choose_profile(graph);
-        let agrees = |desc: &ClassDesc| {
-            let known = self.profile.class(desc.name());
-            desc.name().starts_with(SPARK) && known.is_some_and(|known| known.uid == desc.uid())
-        };
-        self.confirmed |= graph.classes().iter().any(agrees);
+        for desc in graph.classes() {
+            self.narrow(desc.name(), desc.uid());
+        }
         if let Some(scala) = graph.classes().iter().find_map(|desc| scala_of(desc.name())) {
             self.scala = scala;
         }
@@ -146,7 +207,7 @@ impl ClassTable {
         if refusal.class.starts_with(SPARK)
             && let Some(profile) = Profile::all().iter().rfind(right)
         {
-            self.confirmed = true;
+            self.narrow(&refusal.class, refusal.expected);
             if !right(&self.profile) {
                 self.profile = profile;
                 self.scala = profile.scala();
@@ -318,18 +379,50 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_known_once_the_peer_has_shown_an_id_of_it() {
+    fn a_class_is_certain_when_all_versions_that_are_left_agree() {
+        const FAILURE: &str = "org.apache.spark.rpc.netty.RpcFailure";
+        const EXCEPTION: &str = "org.apache.spark.SparkException";
         let mut table = ClassTable::default();
         let plain = stream(&[("java.lang.Integer", 1360826667806852920)]);
         table.observe(&plain);
-        assert!(!table.is_confirmed(), "every JVM has that one");
-        assert!(!table.would_learn(&plain));
+        assert!(
+            table.is_certain("java.lang.RuntimeException"),
+            "every JVM has that one"
+        );
+        assert!(!table.is_certain(FAILURE));
+        assert!(!table.is_certain("no.such.Class"));
+
+        // All versions of Spark 4 have this id, but not the same exception.
         let address = stream(&[("org.apache.spark.rpc.RpcAddress", 3128407972965539268)]);
         assert!(table.would_learn(&address));
         table.observe(&address);
-        assert!(table.is_confirmed());
         assert!(!table.would_learn(&address));
-        assert!(ClassTable::pinned(Profile::newest()).is_confirmed());
+        assert!(table.is_certain(FAILURE));
+        assert!(!table.is_certain(EXCEPTION));
+        assert!(!table.is_certain("org.apache.spark.rpc.RpcEndpointNotFoundException"));
+
+        table.observe(&stream(&[(EXCEPTION, -6239517610739762819)]));
+        assert_eq!(table.profile().spark(), "4.1.4");
+        assert!(table.is_certain(EXCEPTION));
+        assert!(table.is_certain("org.apache.spark.rpc.RpcEndpointNotFoundException"));
+    }
+
+    #[test]
+    fn an_assumed_version_is_certain_until_it_is_contradicted() {
+        const EXCEPTION: &str = "org.apache.spark.SparkException";
+        assert!(ClassTable::pinned(Profile::newest()).is_certain(EXCEPTION));
+        let mut table = ClassTable::assumed(Profile::of("4.1.4").unwrap());
+        assert!(table.is_certain(EXCEPTION));
+        table.observe(&stream(&[(
+            "org.apache.spark.rpc.RpcAddress",
+            3128407972965539268,
+        )]));
+        assert!(table.is_certain(EXCEPTION));
+        table.observe(&stream(&[(
+            "org.apache.spark.rpc.RpcAddress",
+            -1438326888747922488,
+        )]));
+        assert!(!table.is_certain(EXCEPTION), "3.4.4 and 3.5.9 differ in it");
     }
 
     #[test]
@@ -343,7 +436,7 @@ mod tests {
         assert!(table.learn(&refusal));
         assert_eq!(table.profile().spark(), "3.5.9");
         assert_eq!(table.scala(), Scala::V2_12);
-        assert!(table.is_confirmed());
+        assert!(table.is_certain("org.apache.spark.rpc.netty.RpcFailure"));
         assert!(!table.learn(&refusal));
     }
 
