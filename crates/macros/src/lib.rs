@@ -18,6 +18,7 @@ use proc_macro::TokenStream;
 /// | `reply = Type` | The message is a `Request` with this reply. Without it, it is `OneWay`. |
 /// | `name = "..."` | Its name on the wire instead of the type's own, which then can change. |
 /// | `control` | It passes others in inboxes and write queues: `RpcMessage::CONTROL`. |
+/// | `java` | JVMs can send and receive it, too: the type and its reply are `ToJava` and `FromJava`, as by `#[derive(JavaObject)]`. |
 /// | `crate = path` | Where spark-rpc is, if not at `::spark_rpc`. |
 ///
 /// # Examples

@@ -1,9 +1,10 @@
 //! `#[derive(RpcMessage)]`.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
+use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Error, GenericParam, LitStr, Path, Result, Type, parse_quote};
 
 use crate::keys::{self, Errors};
@@ -35,6 +36,22 @@ pub(crate) fn expand(input: TokenStream) -> Result<TokenStream> {
     let (parameters, arguments, bounds) = generics.split_for_impl();
     let (_, _, request_bounds) = request_generics.split_for_impl();
 
+    let (java, java_reply) = match &options.java {
+        Some(at) => {
+            // The compiler points at the key if the type is no Java object.
+            let form = quote_spanned!(at.span()=> #krate::codec::JavaForm::OF);
+            let java = quote! {
+                const JAVA: ::core::option::Option<&'static #krate::codec::JavaForm<Self>> =
+                    ::core::option::Option::Some(&#form);
+            };
+            let reply = quote! {
+                const JAVA_REPLY: ::core::option::Option<&'static #krate::codec::JavaForm<Self::Reply>> =
+                    ::core::option::Option::Some(&#form);
+            };
+            (Some(java), Some(reply))
+        }
+        None => (None, None),
+    };
     let control = options.control.then(|| {
         quote!(
             const CONTROL: bool = true;
@@ -45,6 +62,7 @@ pub(crate) fn expand(input: TokenStream) -> Result<TokenStream> {
             #[automatically_derived]
             impl #parameters #krate::Request for #ident #arguments #request_bounds {
                 type Reply = #reply;
+                #java_reply
             }
         },
         None => quote! {
@@ -57,6 +75,7 @@ pub(crate) fn expand(input: TokenStream) -> Result<TokenStream> {
         impl #parameters #krate::RpcMessage for #ident #arguments #bounds {
             const NAME: &'static str = #name;
             #control
+            #java
         }
         #kind
     })
@@ -68,6 +87,7 @@ struct Options {
     reply: Option<Type>,
     name: Option<LitStr>,
     control: bool,
+    java: Option<Path>,
     krate: Option<Path>,
 }
 
@@ -104,13 +124,17 @@ impl Options {
             keys::once(meta, self.control)?;
             keys::flag(meta)?;
             self.control = true;
+        } else if meta.path.is_ident("java") {
+            keys::once(meta, self.java.is_some())?;
+            keys::flag(meta)?;
+            self.java = Some(meta.path.clone());
         } else if meta.path.is_ident("crate") {
             keys::once(meta, self.krate.is_some())?;
             self.krate = Some(meta.value()?.call(Path::parse_mod_style)?);
         } else {
             return Err(keys::unknown(
                 meta,
-                "`reply = Type`, `name = \"...\"`, `control` and `crate = path`",
+                "`reply = Type`, `name = \"...\"`, `control`, `java` and `crate = path`",
             ));
         }
         Ok(())
@@ -221,7 +245,7 @@ mod tests {
             found,
             [
                 "`replay` is not known here; \
-                 there are `reply = Type`, `name = \"...\"`, `control` and `crate = path`",
+                 there are `reply = Type`, `name = \"...\"`, `control`, `java` and `crate = path`",
                 "`control` is given twice",
                 "`control` is given twice",
                 "a message's name is not empty: that is how replies are marked",

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use spark_rpc_net::BoxFuture;
 use spark_rpc_transport::{PendingRequest, RequestError, SendError as TransportSendError};
 
+use crate::codec::JavaForm;
 use crate::config::RpcTimeout;
 use crate::decoding::{DecodeContext, within};
 use crate::endpoint_ref::RpcEndpointRef;
@@ -34,10 +35,13 @@ use crate::timers::{Due, TimerKey};
 pub struct Ask<R: ReplyValue> {
     state: State<R>,
     meta: Meta,
+    /// How the reply is read if it comes as a Java object.
+    java: Option<&'static JavaForm<R>>,
     abort: Option<Arc<AbortState>>,
 }
 
 /// What is known of an ask besides its way.
+#[derive(Clone)]
 pub(crate) struct Meta {
     pub(crate) reference: RpcEndpointRef,
     pub(crate) message: &'static str,
@@ -83,10 +87,11 @@ pub(crate) struct OutboxWait {
 }
 
 impl<R: ReplyValue> Ask<R> {
-    pub(crate) fn new(state: State<R>, meta: Meta) -> Self {
+    pub(crate) fn new(state: State<R>, meta: Meta, java: Option<&'static JavaForm<R>>) -> Self {
         Self {
             state,
             meta,
+            java,
             abort: None,
         }
     }
@@ -153,7 +158,9 @@ impl<R: ReplyValue> Future for Ask<R> {
                     pending,
                     connected_after,
                 } => match Pin::new(&mut *pending).poll(cx) {
-                    Poll::Ready(Ok(content)) => Poll::Ready(read_reply(&content, &this.meta, pending)),
+                    Poll::Ready(Ok(content)) => {
+                        Poll::Ready(read_reply(&content, &this.meta, this.java, pending))
+                    }
                     Poll::Ready(Err(error)) => {
                         Poll::Ready(Err(request_failed(error, &this.meta, pending, *connected_after)))
                     }
@@ -273,16 +280,25 @@ impl<R: ReplyValue> fmt::Debug for Ask<R> {
     }
 }
 
-fn read_reply<R: ReplyValue>(content: &[u8], meta: &Meta, pending: &PendingRequest) -> Result<R, AskError> {
+fn read_reply<R: ReplyValue>(
+    content: &[u8],
+    meta: &Meta,
+    java: Option<&'static JavaForm<R>>,
+    pending: &PendingRequest,
+) -> Result<R, AskError> {
     let Some(env) = meta.reference.env() else {
         return Err(AskError::EnvStopped);
     };
-    let codec = env.codecs.of(content).ok_or(DecodeError::UnknownCodec)?;
+    let Some(peer) = meta.reference.memory() else {
+        return Err(AskError::EnvStopped);
+    };
+    let codec = env.codecs.of(content, peer).ok_or(DecodeError::UnknownCodec)?;
     let context = DecodeContext {
         env: Arc::clone(env),
         client: Some(pending.client().clone()),
+        peer: Arc::clone(peer),
     };
-    within(&context, || decode_reply(&**codec, content))
+    within(&context, || decode_reply(&**codec, peer, java, content))
 }
 
 fn request_failed(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use spark_rpc_transport::TransportClient;
 
+use crate::codec::PeerMemory;
 use crate::env::EnvShared;
 
 /// The env that is decoding, and the connection that the message came on (Spark's `NettyRpcEnv.currentEnv` and
@@ -13,6 +14,7 @@ use crate::env::EnvShared;
 pub(crate) struct DecodeContext {
     pub(crate) env: Arc<EnvShared>,
     pub(crate) client: Option<TransportClient>,
+    pub(crate) peer: Arc<PeerMemory>,
 }
 
 /// Makes `context` that of this thread, until [`leave`].

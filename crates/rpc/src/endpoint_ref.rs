@@ -1,11 +1,12 @@
 //! References: the same value and the same methods, near and far.
 
+mod wire;
+
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use spark_rpc_engine::Lane;
 use spark_rpc_transport::{
     MAX_TIME, PendingRequest, SendError as TransportSendError, TransportClient, with_frame_buffer,
@@ -14,9 +15,8 @@ use spark_rpc_wire::{Address, Envelope, OpenFrame, RequestId};
 
 use crate::address::{RpcAddress, RpcEndpointAddress};
 use crate::ask::{AbortHandle, Ask, LocalWait, Meta, OutboxWait, State, timeout};
-use crate::codec::Codec;
+use crate::codec::{Codec, PeerMemory};
 use crate::config::RpcTimeout;
-use crate::decoding;
 use crate::dispatcher::DispatchError;
 use crate::env::EnvShared;
 use crate::error::{AskError, AskPhase, EncodeError, Handled, SendError};
@@ -73,7 +73,7 @@ struct RemoteRoute {
     peer: Option<Arc<Peer>>,
     /// The envelope that stands before every message.
     header: Box<[u8]>,
-    codec: Arc<dyn Codec>,
+    memory: Arc<PeerMemory>,
 }
 
 impl RpcEndpointRef {
@@ -100,17 +100,22 @@ impl RpcEndpointRef {
         env: &Arc<EnvShared>,
         address: RpcEndpointAddress,
         env_id: u64,
-        connection: Option<TransportClient>,
+        connection: Option<(TransportClient, Arc<PeerMemory>)>,
     ) -> Self {
         let peer = address.address().map(|address| env.peer(address));
         let header = header(env, &address);
-        let route = match header {
-            Ok(header) if connection.is_some() || peer.is_some() => Route::Remote(RemoteRoute {
+        let (connection, memory) = match (connection, &peer) {
+            (Some((connection, memory)), _) => (Some(connection), Some(memory)),
+            (None, Some(peer)) => (None, Some(Arc::clone(&peer.memory))),
+            (None, None) => (None, None),
+        };
+        let route = match (header, memory) {
+            (Ok(header), Some(memory)) => Route::Remote(RemoteRoute {
                 env: Arc::clone(env),
                 connection,
                 peer,
                 header,
-                codec: Arc::clone(env.codecs.preferred()),
+                memory,
             }),
             _ => Route::None(Some(Arc::clone(env))),
         };
@@ -150,6 +155,14 @@ impl RpcEndpointRef {
         match &self.inner.route {
             Route::Local(route) => route.mailbox.as_ref(),
             Route::Remote(_) | Route::None(_) => None,
+        }
+    }
+
+    /// What is remembered of the peer that the reference leads to.
+    pub(crate) fn memory(&self) -> Option<&Arc<PeerMemory>> {
+        match &self.inner.route {
+            Route::Remote(route) => Some(&route.memory),
+            Route::Local(_) | Route::None(_) => None,
         }
     }
 
@@ -331,7 +344,7 @@ impl RpcEndpointRef {
             Route::Remote(route) => self.ask_remote(route, message, &meta),
             Route::None(_) => State::Failed(Some(self.no_route_ask())),
         };
-        Ask::new(state, meta)
+        Ask::new(state, meta, M::JAVA_REPLY)
     }
 
     // Local ways.
@@ -446,7 +459,7 @@ impl RpcEndpointRef {
                 Ok(number) => {
                     let room = now().saturating_duration_since(began);
                     let wait = LocalWait::after_room(slot, number, room);
-                    return Ask::new(State::Local(wait), meta).await;
+                    return Ask::new(State::Local(wait), meta, None).await;
                 }
                 Err(DispatchError::Refused(PostError::Full(_))) => {
                     if tokio::time::timeout_at(until, self.room(size_of::<M>()))
@@ -511,7 +524,7 @@ impl RpcEndpointRef {
         }
         with_frame_buffer(|frame| {
             let open = OpenFrame::one_way(frame);
-            route.write_content(message, frame)?;
+            route.write_content(&**route.codec(), message, frame)?;
             open.finish(frame)
                 .map_err(|error| SendError::NotSent(TransportSendError::TooLong(error)))?;
             self.send_frame(route, lane::<M>(), frame)
@@ -559,17 +572,69 @@ impl RpcEndpointRef {
         if route.env.is_stopped() {
             return State::Failed(Some(AskError::EnvStopped));
         }
+        let lessons = route.memory.lessons();
+        let codec = route.codec();
+        let state = self.ask_once(route, &**codec, &message, meta, Duration::ZERO);
+        // A peer of whom nothing is known may want Java.
+        if codec.learns() || (route.memory.heard() == 0 && M::JAVA.is_some()) {
+            let (reference, codec, meta) = (self.clone(), Arc::clone(codec), meta.clone());
+            return State::Slow(Box::pin(
+                reference.ask_until_understood(codec, message, state, meta, lessons),
+            ));
+        }
+        state
+    }
+
+    /// Asks again as long as the peer refuses the form, so that the message was not handled, and says which it wants.
+    async fn ask_until_understood<M: Request>(
+        self,
+        mut codec: Arc<dyn Codec>,
+        message: M,
+        mut state: State<M::Reply>,
+        meta: Meta,
+        mut lessons: u32,
+    ) -> Result<M::Reply, AskError> {
+        let Route::Remote(route) = &self.inner.route else {
+            return Err(self.no_route_ask());
+        };
+        let memory = &route.memory;
+        for _ in 0..MOST_LESSONS {
+            let result = Ask::new(state, meta.clone(), M::JAVA_REPLY).await;
+            let Err(AskError::Refused { text }) = &result else {
+                return result;
+            };
+            // Another message may have taught the same while this one was on its way.
+            let learned = route.env.codecs.learn(text, &*codec, memory) || memory.lessons() != lessons;
+            let waited = now().saturating_duration_since(meta.began);
+            if !learned || waited >= meta.timeout.duration {
+                return result;
+            }
+            lessons = memory.lessons();
+            codec = Arc::clone(route.codec());
+            tracing::debug!(endpoint = %self, message = M::NAME, codec = codec.name(), "asking again in another form");
+            state = self.ask_once(route, &*codec, &message, &meta, waited);
+        }
+        Ask::new(state, meta, M::JAVA_REPLY).await
+    }
+
+    fn ask_once<M: Request>(
+        &self,
+        route: &RemoteRoute,
+        codec: &dyn Codec,
+        message: &M,
+        meta: &Meta,
+        waited: Duration,
+    ) -> State<M::Reply> {
         let lane = lane::<M>();
         with_frame_buffer(|frame| {
             let open = OpenFrame::rpc_request(frame, RequestId(0));
-            if let Err(error) = route.write_content(&message, frame) {
+            if let Err(error) = route.write_content(codec, message, frame) {
                 return State::Failed(Some(error.into()));
             }
-            drop(message);
             if let Err(error) = open.finish(frame) {
                 return State::Failed(Some(AskError::NotSent(TransportSendError::TooLong(error))));
             }
-            match self.request_frame(route, lane, frame, meta, Duration::ZERO) {
+            match self.request_frame(route, lane, frame, meta, waited) {
                 Ok(RemoteAsk::Sent(pending)) => State::Remote {
                     pending,
                     connected_after: None,
@@ -630,7 +695,7 @@ impl RpcEndpointRef {
                     continue;
                 }
             };
-            return Ask::new(state, meta).await;
+            return Ask::new(state, meta, M::JAVA_REPLY).await;
         }
     }
 
@@ -777,9 +842,19 @@ impl RemoteAskError {
 
 impl RemoteRoute {
     #[inline]
-    fn write_content<M: RpcMessage>(&self, message: &M, frame: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn codec(&self) -> &Arc<dyn Codec> {
+        self.env.codecs.of_peer(&self.memory)
+    }
+
+    #[inline]
+    fn write_content<M: RpcMessage>(
+        &self,
+        codec: &dyn Codec,
+        message: &M,
+        frame: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
         frame.extend_from_slice(&self.header);
-        self.codec.encode(&MessageValue(message), frame)
+        codec.encode(&MessageValue(message), &self.memory, frame)
     }
 }
 
@@ -864,57 +939,7 @@ impl fmt::Debug for RpcEndpointRef {
     }
 }
 
-/// A reference as it travels inside a message.
-#[derive(Serialize, Deserialize)]
-struct WireRef {
-    address: RpcEndpointAddress,
-    /// The env of the endpoint; 0 if the writer does not know it.
-    env: u64,
-    /// Whether the endpoint is in the env that wrote this.
-    own: bool,
-}
-
-impl Serialize for RpcEndpointRef {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            return serializer.collect_str(self);
-        }
-        WireRef {
-            address: self.address().clone(),
-            env: self.inner.env_id,
-            own: self.is_local(),
-        }
-        .serialize(serializer)
-    }
-}
-
-/// Reads a reference that came in a message. Outside of an env's own decoding the reference can be looked at, but leads
-/// nowhere.
-impl<'de> Deserialize<'de> for RpcEndpointRef {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
-            let text = String::deserialize(deserializer)?;
-            let address: RpcEndpointAddress = text.parse().map_err(serde::de::Error::custom)?;
-            return Ok(match decoding::current() {
-                Some(context) => RpcEndpointRef::at(&context.env, address),
-                None => RpcEndpointRef::new(address, 0, Route::None(None)),
-            });
-        }
-        let WireRef { address, env, own } = WireRef::deserialize(deserializer)?;
-        let Some(context) = decoding::current() else {
-            return Ok(RpcEndpointRef::new(address, env, Route::None(None)));
-        };
-        let here = &context.env;
-        if env == here.id && address.address() == here.address() {
-            let mailbox = here.dispatcher.find(address.name()).ok();
-            return Ok(RpcEndpointRef::local(Arc::clone(here), address.name(), mailbox));
-        }
-        // Spark uses the connection that the reference came on for every reference, also for one to a third env, whose
-        // messages then end at the wrong env. Here only what the peer says is its own goes back to it.
-        let connection = if own { context.client } else { None };
-        Ok(RpcEndpointRef::remote(here, address, env, connection))
-    }
-}
-
+/// How often an ask is sent again because its form was refused; each time one more class id is known.
+const MOST_LESSONS: usize = 8;
 /// How long a sender waits before it looks again whether an outbox has room.
 const ROOM_PAUSE: Duration = Duration::from_millis(5);

@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
 use crate::address::{RpcAddress, RpcEndpointAddress};
-use crate::codec::Codecs;
+use crate::codec::{Codecs, PeerMemory};
 use crate::config::{RpcConf, RpcTimeout};
 use crate::dispatcher::{Dispatcher, LoopTask};
 use crate::endpoint::{ConcurrentRpcEndpoint, EndpointContext, Inbound, RpcEndpoint};
@@ -129,6 +129,8 @@ pub(crate) struct EnvShared {
     downloads: Arc<Downloads>,
     server: Mutex<Option<TransportServer>>,
     peers: Mutex<BTreeMap<RpcAddress, Arc<Peer>>>,
+    /// Counts accepted connections, from 1.
+    strangers: AtomicU64,
     tasks: Mutex<Vec<AbortHandle>>,
     stopped: AtomicBool,
     report: watch::Sender<Option<ShutdownReport>>,
@@ -643,6 +645,7 @@ impl EnvShared {
             downloads,
             server: Mutex::new(None),
             peers: Mutex::default(),
+            strangers: AtomicU64::new(1),
             tasks: Mutex::default(),
             stopped: AtomicBool::new(false),
             report: watch::Sender::new(None),
@@ -707,6 +710,17 @@ impl EnvShared {
         }
         peers.insert(address.clone(), Arc::clone(&peer));
         peer
+    }
+
+    /// What is remembered of the peer at the other end of a connection.
+    pub(crate) fn memory_of(&self, socket: &RpcAddress) -> Arc<PeerMemory> {
+        match lock(&self.peers).get(socket) {
+            Some(peer) => Arc::clone(&peer.memory),
+            None => {
+                let number = self.strangers.fetch_add(1, Ordering::Relaxed);
+                Arc::new(PeerMemory::new(number, None))
+            }
+        }
     }
 
     pub(crate) fn connection_ended(&self, client: &TransportClient, address: &RpcAddress) {

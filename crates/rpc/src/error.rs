@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use spark_rpc_javaobj::Throwable;
 use spark_rpc_transport::{ConnectError, ConnectionError, InvalidConf, SendError as TransportSendError};
 
 use crate::address::{InvalidAddress, RpcAddress, RpcEndpointAddress};
@@ -169,13 +170,21 @@ impl AskError {
 #[derive(Clone, Debug)]
 pub struct RemoteFailure {
     message: String,
+    exception: Option<Arc<RemoteException>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+#[derive(Debug)]
+struct RemoteException {
+    class: String,
+    stack_trace: String,
 }
 
 impl RemoteFailure {
     pub(crate) fn from_text(message: String) -> Self {
         Self {
             message,
+            exception: None,
             source: None,
         }
     }
@@ -183,6 +192,7 @@ impl RemoteFailure {
     pub(crate) fn from_error(error: BoxError) -> Self {
         Self {
             message: chain(&*error),
+            exception: None,
             source: Some(Arc::from(error)),
         }
     }
@@ -191,6 +201,18 @@ impl RemoteFailure {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The class of the exception, if the handler is in a JVM.
+    #[must_use]
+    pub fn class(&self) -> Option<&str> {
+        self.exception.as_ref().map(|exception| &*exception.class)
+    }
+
+    /// The stack trace with all causes, as a JVM prints it, if the handler is in one.
+    #[must_use]
+    pub fn stack_trace(&self) -> Option<&str> {
+        self.exception.as_ref().map(|exception| &*exception.stack_trace)
     }
 
     /// The handler's error itself, if the endpoint is in this env.
@@ -202,7 +224,11 @@ impl RemoteFailure {
 
 impl fmt::Display for RemoteFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        match self.class() {
+            Some(class) if self.message.is_empty() => f.write_str(class),
+            Some(class) => write!(f, "{class}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
     }
 }
 
@@ -438,9 +464,32 @@ pub enum Failure {
         /// The endpoint.
         endpoint: String,
     },
+    /// The handler answered with this exception, as handlers in a JVM do.
+    Exception {
+        /// Its class.
+        class: String,
+        /// Its text.
+        message: Option<String>,
+        /// Its stack trace with all causes, as a JVM prints it.
+        stack_trace: String,
+    },
 }
 
 impl Failure {
+    /// The failure that a handler answers with; an exception stays one.
+    pub(crate) fn of_handler(error: BoxError) -> Self {
+        match error.downcast::<Throwable>() {
+            Ok(exception) => Failure::Exception {
+                stack_trace: exception.to_string(),
+                class: exception.class,
+                message: exception.message,
+            },
+            Err(error) => Failure::Handler {
+                message: RemoteFailure::from_error(error).message,
+            },
+        }
+    }
+
     /// The text for a peer that has no form for typed failures. A missing endpoint and a stopped env read as in Spark.
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -463,6 +512,15 @@ impl From<Failure> for AskError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Handler { message } => AskError::Remote(RemoteFailure::from_text(message)),
+            Failure::Exception {
+                class,
+                message,
+                stack_trace,
+            } => AskError::Remote(RemoteFailure {
+                message: message.unwrap_or_default(),
+                exception: Some(Arc::new(RemoteException { class, stack_trace })),
+                source: None,
+            }),
             Failure::EndpointNotFound { endpoint } => AskError::EndpointNotFound { endpoint },
             Failure::EnvStopped => AskError::EnvStopped,
             Failure::Rejected { endpoint, reason } => AskError::Rejected { endpoint, reason },

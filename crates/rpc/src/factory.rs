@@ -7,7 +7,7 @@ use spark_rpc_net::{Network, TcpNetwork, is_address_collision};
 use spark_rpc_transport::{ClientBootstrap, ServerBootstrap, TransportContext, TransportServer};
 
 use crate::address::RpcAddress;
-use crate::codec::{Codec, Codecs};
+use crate::codec::{Codec, Codecs, JavaCodec};
 use crate::config::RpcConf;
 use crate::env::{EnvParts, EnvShared, RpcEnv};
 use crate::error::StartError;
@@ -54,6 +54,7 @@ impl RpcEnvConfig {
 pub struct RpcEnvFactory {
     network: Arc<dyn Network>,
     codecs: Vec<Arc<dyn Codec>>,
+    java: Arc<JavaCodec>,
     server_bootstraps: Vec<Arc<dyn ServerBootstrap>>,
     client_bootstraps: Vec<Arc<dyn ClientBootstrap>>,
     security: Option<Arc<dyn SecurityManager>>,
@@ -64,6 +65,7 @@ impl Default for RpcEnvFactory {
         Self {
             network: Arc::new(TcpNetwork),
             codecs: Vec::new(),
+            java: Arc::default(),
             server_bootstraps: Vec::new(),
             client_bootstraps: Vec::new(),
             security: None,
@@ -72,7 +74,7 @@ impl Default for RpcEnvFactory {
 }
 
 impl RpcEnvFactory {
-    /// A factory of envs over TCP with the native codec.
+    /// A factory of envs over TCP with the native and the Java codec.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -89,6 +91,13 @@ impl RpcEnvFactory {
     #[must_use]
     pub fn codec(mut self, codec: Arc<dyn Codec>) -> Self {
         self.codecs.push(codec);
+        self
+    }
+
+    /// Reads Java content, and answers it, with this codec, without preferring it as [`codec`](Self::codec) would do.
+    #[must_use]
+    pub fn java(mut self, java: JavaCodec) -> Self {
+        self.java = Arc::new(java);
         self
     }
 
@@ -158,7 +167,7 @@ impl RpcEnvFactory {
         let shared = Arc::new(EnvShared::new(EnvParts {
             name,
             conf,
-            codecs: Codecs::new(self.codecs.clone()),
+            codecs: Codecs::new(self.codecs.clone(), Arc::clone(&self.java)),
             context: context.clone(),
             factory,
             downloads,

@@ -63,6 +63,7 @@
 extern crate self as spark_rpc;
 
 pub mod codec;
+pub use spark_rpc_javaobj as javaobj;
 pub mod config;
 pub mod security;
 

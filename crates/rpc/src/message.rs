@@ -5,7 +5,9 @@ use std::any::Any;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::native;
+use spark_rpc_javaobj::ClassTable;
+
+use crate::codec::{JavaContent, JavaForm, java, native};
 use crate::error::{DecodeError, EncodeError};
 
 /// A type that can be sent to an endpoint. Derive it: `#[derive(Serialize, Deserialize, RpcMessage)]`.
@@ -21,6 +23,11 @@ pub trait RpcMessage: Serialize + DeserializeOwned + Send + 'static {
     /// Whether the message passes others in inboxes and write queues: `#[rpc(control)]`. For small, rare messages that
     /// keep a system going, such as heartbeats.
     const CONTROL: bool = false;
+
+    /// How the message is written as a Java object, for JVM peers: `#[rpc(java)]`, for types that are
+    /// [`ToJava`](spark_rpc_javaobj::ToJava) and [`FromJava`](spark_rpc_javaobj::FromJava). Without it no JVM can send or
+    /// receive the message.
+    const JAVA: Option<&'static JavaForm<Self>> = None;
 }
 
 /// A message that is answered.
@@ -32,6 +39,9 @@ pub trait RpcMessage: Serialize + DeserializeOwned + Send + 'static {
 pub trait Request: RpcMessage {
     /// What answers it.
     type Reply: ReplyValue;
+
+    /// How the reply is written as a Java object; see [`RpcMessage::JAVA`].
+    const JAVA_REPLY: Option<&'static JavaForm<Self::Reply>> = None;
 }
 
 /// A message that is not answered.
@@ -62,6 +72,13 @@ pub trait Encodable {
     ///
     /// [`EncodeError`] when the value's own `Serialize` fails; what was appended must be cut off then.
     fn write_postcard(&self, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+
+    /// Appends the value as a Java object stream, for a peer with these classes.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] when the value has no Java form; what was appended must be cut off then.
+    fn write_java(&self, classes: &ClassTable, out: &mut Vec<u8>) -> Result<(), EncodeError>;
 }
 
 /// A place for a value that is read from bytes, whatever its type.
@@ -75,6 +92,13 @@ pub trait Decodable {
     ///
     /// [`DecodeError`] when the bytes are not such a value, or more than one.
     fn read_postcard(&mut self, bytes: &[u8]) -> Result<(), DecodeError>;
+
+    /// Fills the place from a Java object.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] when the object is not such a value, or the type has no Java form.
+    fn read_java(&mut self, content: &JavaContent) -> Result<(), DecodeError>;
 }
 
 /// A message as an [`Encodable`].
@@ -92,10 +116,14 @@ impl<M: RpcMessage> Encodable for MessageValue<'_, M> {
     fn write_postcard(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         native::write(M::NAME, self.0, out)
     }
+
+    fn write_java(&self, classes: &ClassTable, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        java::write(M::NAME, self.0, M::JAVA, classes, out)
+    }
 }
 
 /// A reply as an [`Encodable`].
-pub(crate) struct ReplyEncodable<'a, R>(pub(crate) &'a R);
+pub(crate) struct ReplyEncodable<'a, R: 'static>(pub(crate) &'a R, pub(crate) Option<&'static JavaForm<R>>);
 
 impl<R: ReplyValue> Encodable for ReplyEncodable<'_, R> {
     fn name(&self) -> &'static str {
@@ -109,18 +137,36 @@ impl<R: ReplyValue> Encodable for ReplyEncodable<'_, R> {
     fn write_postcard(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         native::write("reply", self.0, out)
     }
+
+    fn write_java(&self, classes: &ClassTable, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        java::write("reply", self.0, self.1, classes, out)
+    }
 }
 
 /// A place for a value of type `T`.
-pub(crate) struct Place<T>(pub(crate) Option<T>);
+pub(crate) struct Place<T: 'static> {
+    pub(crate) value: Option<T>,
+    java: Option<&'static JavaForm<T>>,
+}
+
+impl<T> Place<T> {
+    pub(crate) fn new(java: Option<&'static JavaForm<T>>) -> Self {
+        Self { value: None, java }
+    }
+}
 
 impl<T: DeserializeOwned + 'static> Decodable for Place<T> {
     fn as_any(&mut self) -> &mut dyn Any {
-        &mut self.0
+        &mut self.value
     }
 
     fn read_postcard(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        self.0 = Some(native::read(bytes)?);
+        self.value = Some(native::read(bytes)?);
+        Ok(())
+    }
+
+    fn read_java(&mut self, content: &JavaContent) -> Result<(), DecodeError> {
+        self.value = Some(content.read(self.java)?);
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use spark_rpc_transport::{ConnectError, PendingRequest, SendError as TransportSe
 use tokio::task::AbortHandle;
 
 use crate::address::RpcAddress;
+use crate::codec::PeerMemory;
 use crate::env::EnvShared;
 use crate::error::AskError;
 use crate::mailbox::now;
@@ -17,6 +18,7 @@ use crate::mailbox::now;
 /// The way to one remote address, shared by all references that lead there (the shell of Spark's `Outbox`).
 pub(crate) struct Peer {
     pub(crate) address: RpcAddress,
+    pub(crate) memory: Arc<PeerMemory>,
     env: Weak<EnvShared>,
     state: Mutex<State>,
     connects: AtomicU64,
@@ -68,6 +70,7 @@ pub(crate) enum PeerError {
 impl Peer {
     pub(crate) fn new(address: RpcAddress, env: Weak<EnvShared>, bounds: Bounds) -> Self {
         Self {
+            memory: Arc::new(PeerMemory::new(0, Some(address.clone()))),
             address,
             env,
             state: Mutex::new(State {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use spark_rpc_wire::Body;
 
-use crate::codec::{Codec, Opened};
+use crate::codec::{Codec, JavaForm, NativeCodec, Opened, PeerMemory};
 use crate::endpoint::Inbound;
 use crate::error::{AskError, BoxError, DecodeError};
 use crate::message::{MessageValue, OneWay, Place, ReplyValue, Request, RpcMessage};
@@ -57,7 +57,7 @@ impl<'a> Parcel<'a> {
     pub fn name(&self) -> &str {
         match &self.kind {
             Kind::Local { parcel, .. } => parcel.name(),
-            Kind::Remote(parcel) => parcel.opened.name,
+            Kind::Remote(parcel) => parcel.opened.name(),
         }
     }
 
@@ -73,9 +73,7 @@ impl<'a> Parcel<'a> {
                 .as_any()
                 .downcast_mut::<LocalOneWay<M>>()
                 .and_then(|parcel| parcel.0.take())),
-            Kind::Remote(parcel) if !parcel.asks && parcel.opened.name == M::NAME => {
-                parcel.decode().map(Some)
-            }
+            Kind::Remote(parcel) if !parcel.asks && parcel.opened.holds::<M>() => parcel.decode().map(Some),
             Kind::Remote(_) => Ok(None),
         }
     }
@@ -93,10 +91,10 @@ impl<'a> Parcel<'a> {
                 .as_any()
                 .downcast_mut::<LocalRequest<M>>()
                 .and_then(|parcel| parcel.0.take())),
-            Kind::Remote(parcel) if parcel.asks && parcel.opened.name == M::NAME => {
+            Kind::Remote(parcel) if parcel.asks && parcel.opened.holds::<M>() => {
                 let message = parcel.decode()?;
                 let reply = parcel.reply.take();
-                Ok(reply.map(|reply| (message, Reply::remote(reply))))
+                Ok(reply.map(|reply| (message, Reply::remote(reply, M::JAVA_REPLY))))
             }
             Kind::Remote(_) => Ok(None),
         }
@@ -139,7 +137,7 @@ impl<'a> Parcel<'a> {
     pub(crate) fn is_control<I: Inbound>(&self) -> bool {
         match &self.kind {
             Kind::Local { control, .. } => *control,
-            Kind::Remote(parcel) => I::is_control(parcel.opened.name),
+            Kind::Remote(parcel) => I::is_control(parcel.opened.name()),
         }
     }
 
@@ -153,9 +151,9 @@ impl<'a> Parcel<'a> {
 
 impl RemoteParcel<'_> {
     fn decode<M: RpcMessage>(&self) -> Result<M, DecodeError> {
-        let mut place = Place(None);
+        let mut place = Place::new(M::JAVA);
         self.codec.decode(&self.opened, &mut place)?;
-        place.0.ok_or(DecodeError::UnsupportedType {
+        place.value.ok_or(DecodeError::UnsupportedType {
             codec: self.codec.name(),
         })
     }
@@ -235,7 +233,7 @@ impl<M: Request> LocalParcel for LocalRequest<M> {
 
 impl<R: ReplyValue> LocalRawReply for Reply<R> {
     fn send(self: Box<Self>, content: Bytes) {
-        match decode_reply::<R>(&crate::codec::NativeCodec, &content) {
+        match decode_reply::<R>(&NativeCodec, &PeerMemory::default(), None, &content) {
             Ok(value) => Reply::send(*self, value),
             Err(error) => self.fail(Box::new(error)),
         }
@@ -248,9 +246,8 @@ impl<R: ReplyValue> LocalRawReply for Reply<R> {
 
 fn encode<M: RpcMessage>(message: &M) -> Result<Bytes, DecodeError> {
     let mut content = Vec::new();
-    let codec = crate::codec::NativeCodec;
-    codec
-        .encode(&MessageValue(message), &mut content)
+    NativeCodec
+        .encode(&MessageValue(message), &PeerMemory::default(), &mut content)
         .map_err(|error| DecodeError::Value {
             reason: error.to_string(),
         })?;
@@ -258,14 +255,21 @@ fn encode<M: RpcMessage>(message: &M) -> Result<Bytes, DecodeError> {
 }
 
 /// Reads the content of a reply, which may be a failure.
-pub(crate) fn decode_reply<R: ReplyValue>(codec: &dyn Codec, content: &[u8]) -> Result<R, AskError> {
-    let opened = codec.open(content)?;
+pub(crate) fn decode_reply<R: ReplyValue>(
+    codec: &dyn Codec,
+    peer: &PeerMemory,
+    java: Option<&'static JavaForm<R>>,
+    content: &[u8],
+) -> Result<R, AskError> {
+    let opened = codec.open(content, peer)?;
     if let Some(failure) = codec.decode_failure(&opened)? {
         return Err(failure.into());
     }
-    let mut place = Place(None);
+    let mut place = Place::new(java);
     codec.decode(&opened, &mut place)?;
-    place.0.ok_or(AskError::BadReply(DecodeError::UnsupportedType {
-        codec: codec.name(),
-    }))
+    place
+        .value
+        .ok_or(AskError::BadReply(DecodeError::UnsupportedType {
+            codec: codec.name(),
+        }))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use spark_rpc_transport::Responder;
 
-use crate::codec::Codec;
+use crate::codec::{Codec, JavaForm, PeerMemory};
 use crate::error::{AskError, BoxError, Failure, RemoteFailure};
 use crate::message::{Encodable, ReplyEncodable, ReplyValue};
 use crate::slot::ReplySlot;
@@ -29,10 +29,10 @@ pub struct Reply<R: ReplyValue> {
     way: Option<Way<R>>,
 }
 
-enum Way<R> {
+enum Way<R: 'static> {
     /// The asker is in this env: the value itself is handed over.
     Local(Arc<ReplySlot<R>>, Arc<str>),
-    Remote(RemoteReply),
+    Remote(RemoteReply, Option<&'static JavaForm<R>>),
 }
 
 impl<R: ReplyValue> Reply<R> {
@@ -42,9 +42,9 @@ impl<R: ReplyValue> Reply<R> {
         }
     }
 
-    pub(crate) fn remote(remote: RemoteReply) -> Self {
+    pub(crate) fn remote(remote: RemoteReply, java: Option<&'static JavaForm<R>>) -> Self {
         Self {
-            way: Some(Way::Remote(remote)),
+            way: Some(Way::Remote(remote, java)),
         }
     }
 
@@ -55,7 +55,7 @@ impl<R: ReplyValue> Reply<R> {
     pub fn send(mut self, value: R) {
         match self.way.take() {
             Some(Way::Local(slot, _)) => drop(slot.complete(Ok(value))),
-            Some(Way::Remote(remote)) => remote.succeed(&ReplyEncodable(&value)),
+            Some(Way::Remote(remote, java)) => remote.succeed(&ReplyEncodable(&value, java)),
             None => {}
         }
     }
@@ -67,10 +67,7 @@ impl<R: ReplyValue> Reply<R> {
             Some(Way::Local(slot, _)) => {
                 drop(slot.complete(Err(AskError::Remote(RemoteFailure::from_error(error)))));
             }
-            Some(Way::Remote(remote)) => {
-                let message = RemoteFailure::from_error(error).message().to_owned();
-                remote.fail(&Failure::Handler { message });
-            }
+            Some(Way::Remote(remote, _)) => remote.fail(&Failure::of_handler(error)),
             None => {}
         }
     }
@@ -87,7 +84,7 @@ impl<R: ReplyValue> Reply<R> {
     pub(crate) fn refuse(mut self, failure: Failure) {
         match self.way.take() {
             Some(Way::Local(slot, _)) => drop(slot.complete(Err(failure.into()))),
-            Some(Way::Remote(remote)) => remote.fail(&failure),
+            Some(Way::Remote(remote, _)) => remote.fail(&failure),
             None => {}
         }
     }
@@ -103,7 +100,7 @@ impl<R: ReplyValue> Drop for Reply<R> {
                 let failure = unanswered(&endpoint, panicked);
                 drop(slot.complete(Err(failure.into())));
             }
-            Way::Remote(remote) => {
+            Way::Remote(remote, _) => {
                 let failure = unanswered(&remote.endpoint, panicked);
                 remote.fail(&failure);
             }
@@ -115,7 +112,7 @@ impl<R: ReplyValue> fmt::Debug for Reply<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let way = match &self.way {
             Some(Way::Local(..)) => "local",
-            Some(Way::Remote(_)) => "remote",
+            Some(Way::Remote(..)) => "remote",
             None => "used",
         };
         f.debug_tuple("Reply").field(&way).finish()
@@ -137,33 +134,40 @@ fn unanswered(endpoint: &str, panicked: bool) -> Failure {
 /// The way back to an asker in another env, in the codec that it asked in.
 pub(crate) struct RemoteReply {
     pub(crate) responder: Responder,
-    pub(crate) codec: Option<Arc<dyn Codec>>,
+    pub(crate) codec: Arc<dyn Codec>,
+    pub(crate) peer: Arc<PeerMemory>,
     pub(crate) endpoint: Arc<str>,
 }
 
 impl RemoteReply {
     pub(crate) fn succeed(self, value: &dyn Encodable) {
-        let Some(codec) = self.codec else {
-            return self.responder.failure("no codec for the reply");
-        };
-        let encoded = self.responder.try_success_with(|out| codec.encode(value, out));
+        let (codec, peer) = (&*self.codec, &*self.peer);
+        let encoded = self
+            .responder
+            .try_success_with(|out| codec.encode(value, peer, out));
         if let Err((responder, error)) = encoded {
             let reason = error.to_string();
             tracing::warn!(endpoint = %self.endpoint, %reason, "the reply cannot be encoded");
-            fail_remote(responder, Some(&*codec), &Failure::UnencodableReply { reason });
+            fail_remote(
+                responder,
+                Some((codec, peer)),
+                &Failure::UnencodableReply { reason },
+            );
         }
     }
 
     pub(crate) fn fail(self, failure: &Failure) {
-        fail_remote(self.responder, self.codec.as_deref(), failure);
+        fail_remote(self.responder, Some((&*self.codec, &*self.peer)), failure);
     }
 }
 
 /// Answers with a failure, in the asker's codec if it has a form for failures, else as text.
-pub(crate) fn fail_remote(responder: Responder, codec: Option<&dyn Codec>, failure: &Failure) {
+pub(crate) fn fail_remote(responder: Responder, codec: Option<(&dyn Codec, &PeerMemory)>, failure: &Failure) {
     let mut content = Vec::new();
     match codec {
-        Some(codec) if codec.encode_failure(failure, &mut content) => responder.success(&content),
+        Some((codec, peer)) if codec.encode_failure(failure, peer, &mut content) => {
+            responder.success(&content);
+        }
         _ => responder.failure(&failure.to_text()),
     }
 }
@@ -199,10 +203,7 @@ impl RawReply {
     pub fn fail(mut self, error: impl Into<BoxError>) {
         let error = error.into();
         match self.way.take() {
-            Some(RawWay::Remote(remote)) => {
-                let message = RemoteFailure::from_error(error).message().to_owned();
-                remote.fail(&Failure::Handler { message });
-            }
+            Some(RawWay::Remote(remote)) => remote.fail(&Failure::of_handler(error)),
             Some(RawWay::Local(local)) => local.fail(error),
             None => {}
         }

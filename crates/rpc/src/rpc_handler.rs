@@ -12,7 +12,7 @@ use spark_rpc_transport::{
 use spark_rpc_wire::{Body, Envelope};
 
 use crate::address::RpcAddress;
-use crate::codec::{Codec, Opened};
+use crate::codec::{Codec, Opened, PeerMemory};
 use crate::config::WhenFull;
 use crate::decoding::{self, DecodeContext};
 use crate::dispatcher::DispatchError;
@@ -83,8 +83,10 @@ impl Seen {
 
 impl EnvHandler {
     fn new(env: Arc<EnvShared>, client: &TransportClient) -> Self {
+        let socket = RpcAddress::from(client.peer());
+        let peer = env.memory_of(&socket);
         Self {
-            socket: RpcAddress::from(client.peer()),
+            socket,
             remote_env: None,
             last: None,
             seen: BTreeMap::new(),
@@ -92,6 +94,7 @@ impl EnvHandler {
             context: DecodeContext {
                 env,
                 client: Some(client.clone()),
+                peer,
             },
             entered: false,
             said_malformed: false,
@@ -129,6 +132,7 @@ impl EnvHandler {
             && self.remote_env.is_none()
         {
             self.remote_env = Some(address.clone());
+            self.context.peer.set_address(address.clone());
             self.env()
                 .post_to_all(&ConnectionEvent::Connected(address.clone()));
         }
@@ -176,9 +180,10 @@ impl EnvHandler {
         let content = body.slice_from(len);
         let env = self.env();
         if !seen.allowed {
-            return deny(env, &seen, &content, responder);
+            return deny(&self.context, &seen, &content, responder);
         }
-        let Some(codec) = env.codecs.of(&content) else {
+        let peer = &self.context.peer;
+        let Some(codec) = env.codecs.of(&content, peer) else {
             let failure = Failure::Undecodable {
                 endpoint: seen.name.as_ref().to_owned(),
                 message: "content".to_owned(),
@@ -187,7 +192,7 @@ impl EnvHandler {
             refuse(env, &seen, "?", responder, None, &failure);
             return Flow::Continue;
         };
-        let opened = match codec.open(&content) {
+        let opened = match codec.open(&content, peer) {
             Ok(opened) => opened,
             Err(error) => {
                 let failure = Failure::Undecodable {
@@ -195,7 +200,7 @@ impl EnvHandler {
                     message: "content".to_owned(),
                     reason: error.to_string(),
                 };
-                refuse(env, &seen, "?", responder, Some(&**codec), &failure);
+                refuse(env, &seen, "?", responder, Some((&**codec, &**peer)), &failure);
                 return Flow::Continue;
             }
         };
@@ -206,7 +211,8 @@ impl EnvHandler {
             content: &content,
             reply: responder.map(|responder| RemoteReply {
                 responder,
-                codec: Some(Arc::clone(codec)),
+                codec: Arc::clone(codec),
+                peer: Arc::clone(peer),
                 endpoint: Arc::clone(&seen.name),
             }),
             asks,
@@ -225,6 +231,7 @@ impl EnvHandler {
             }
             Err(DispatchError::Refused(PostError::Full(full))) => {
                 let reply = parcel.take_reply();
+                let name = parcel.name().to_owned();
                 let waiting = Waiting {
                     context: self.context.clone(),
                     seen: Arc::clone(&seen),
@@ -241,19 +248,23 @@ impl EnvHandler {
                         Flow::Wait(Box::pin(waiting.post_when_room(content, up_to)))
                     }
                     WhenFull::Reject => {
-                        waiting.reject(opened.name);
+                        waiting.reject(&name);
                         Flow::Continue
                     }
                 }
             }
             Err(error) => {
                 let reply = parcel.take_reply();
-                let failure = failure(&error, &seen.name, opened.name);
-                let (responder, codec) = match reply {
-                    Some(reply) => (Some(reply.responder), reply.codec),
-                    None => (None, None),
-                };
-                refuse(env, &seen, opened.name, responder, codec.as_deref(), &failure);
+                let failure = failure(&error, &seen.name, parcel.name());
+                let responder = reply.map(|reply| reply.responder);
+                refuse(
+                    env,
+                    &seen,
+                    parcel.name(),
+                    responder,
+                    Some((&**codec, &**peer)),
+                    &failure,
+                );
                 Flow::Continue
             }
         }
@@ -330,32 +341,32 @@ impl Waiting {
     async fn post_when_room(mut self, content: Bytes, up_to: Duration) {
         let until = tokio::time::Instant::now() + up_to;
         let body = Body::Owned(content.clone());
-        let Ok(opened) = self.codec.open(&content) else {
+        let Ok(opened) = self.codec.open(&content, &self.context.peer) else {
             return;
         };
         loop {
             if let Some(mailbox) = self.seen.open_mailbox(&self.context.env) {
                 let room = std::future::poll_fn(|cx| mailbox.poll_room(cx, content.len()));
                 if tokio::time::timeout_at(until, room).await.is_err() {
-                    return self.reject(opened.name);
+                    return self.reject(opened.name());
                 }
             }
-            match self.post(&body, opened) {
+            match self.post(&body, opened.clone()) {
                 Ok(()) => return,
                 Err(DispatchError::Refused(PostError::Full(full))) if tokio::time::Instant::now() < until => {
                     self.full = full;
                     tokio::task::yield_now().await;
                 }
-                Err(DispatchError::Refused(PostError::Full(_))) => return self.reject(opened.name),
+                Err(DispatchError::Refused(PostError::Full(_))) => return self.reject(opened.name()),
                 Err(error) => {
-                    let failure = failure(&error, &self.seen.name, opened.name);
+                    let failure = failure(&error, &self.seen.name, opened.name());
                     let responder = self.reply.take().map(|reply| reply.responder);
                     refuse(
                         &self.context.env,
                         &self.seen,
-                        opened.name,
+                        opened.name(),
                         responder,
-                        Some(&*self.codec),
+                        Some((&*self.codec, &*self.context.peer)),
                         &failure,
                     );
                     return;
@@ -402,7 +413,10 @@ impl Waiting {
             tracing::warn!(endpoint = %self.seen.name, message, full = %self.full, "the inbox refuses messages");
         }
         match responder {
-            Some(responder) => fail_remote(responder, Some(&*self.codec), &failure),
+            Some(responder) => {
+                let codec = Some((&*self.codec, &*self.context.peer));
+                fail_remote(responder, codec, &failure);
+            }
             None => self.context.env.count_dropped(1),
         }
     }
@@ -437,7 +451,7 @@ fn refuse(
     seen: &Seen,
     message: &str,
     responder: Option<Responder>,
-    codec: Option<&dyn Codec>,
+    codec: Option<(&dyn Codec, &PeerMemory)>,
     failure: &Failure,
 ) {
     let first = match seen.open_mailbox(env) {
@@ -456,13 +470,15 @@ fn refuse(
 }
 
 /// Answers an ask of somebody who may not use the endpoint; it is neither decoded nor counted as the endpoint's.
-fn deny(env: &EnvShared, seen: &Seen, content: &Body<'_>, responder: Option<Responder>) -> Flow {
+fn deny(context: &DecodeContext, seen: &Seen, content: &Body<'_>, responder: Option<Responder>) -> Flow {
+    let env = &context.env;
     match responder {
         Some(responder) => {
             let failure = Failure::Denied {
                 endpoint: seen.name.as_ref().to_owned(),
             };
-            fail_remote(responder, env.codecs.of(content).map(|codec| &**codec), &failure);
+            let codec = env.codecs.of(content, &context.peer);
+            fail_remote(responder, codec.map(|codec| (&**codec, &*context.peer)), &failure);
         }
         None => env.count_dropped(1),
     }

@@ -1,6 +1,9 @@
 //! The endpoint that tells whether others exist.
 
 use serde::{Deserialize, Serialize};
+use spark_rpc_javaobj::JavaObject;
+
+use crate::codec::JavaForm;
 
 use crate::endpoint::{Inbound, RpcCallContext, RpcEndpoint};
 use crate::error::{BoxError, DecodeError};
@@ -23,7 +26,8 @@ impl RpcEndpointVerifier {
 }
 
 /// Asks whether an endpoint of this name is registered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JavaObject)]
+#[java(class = "org.apache.spark.rpc.netty.RpcEndpointVerifier$CheckExistence")]
 pub struct CheckExistence {
     /// The endpoint's name.
     pub name: String,
@@ -32,10 +36,13 @@ pub struct CheckExistence {
 impl RpcMessage for CheckExistence {
     const NAME: &'static str = "CheckExistence";
     const CONTROL: bool = true;
+    const JAVA: Option<&'static JavaForm<Self>> = Some(&JavaForm::OF);
 }
 
 impl Request for CheckExistence {
     type Reply = bool;
+
+    const JAVA_REPLY: Option<&'static JavaForm<bool>> = Some(&JavaForm::OF);
 }
 
 /// The one message of the verifier.

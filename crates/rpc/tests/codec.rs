@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use spark_rpc::codec::{Codec, NativeCodec, Opened};
+use spark_rpc::codec::{Codec, NativeCodec, Opened, PeerMemory};
 use spark_rpc::config::RpcConf;
 use spark_rpc::{
     AskError, BoxError, Decodable, DecodeError, Encodable, EncodeError, Failure, Handled, Inbound, Parcel,
@@ -107,7 +107,7 @@ async fn content_of_no_codec_is_answered_with_the_transports_own_failure() {
     let env = server(&net.host("server"), 7077, RpcConf::default()).await;
     env.setup_endpoint("lab", Lab::default()).unwrap();
     let mut peer = ScriptedPeer::connect(&net.host("peer"), "server", 7077).await;
-    for content in [&b""[..], b"\xac\xed\x00\x05", b"\x02"] {
+    for content in [&b""[..], b"\xac\xee\x00\x05", b"\x02"] {
         peer.send(request(1, "lab", content)).await;
         let Message::RpcFailure(failure) = peer.expect_frame().await else {
             panic!("expected a failure");
@@ -216,7 +216,7 @@ async fn a_request_arrives_with_and_without_sender_receiver_and_content() {
     };
     for sender in [None, address("localhost")] {
         for receiver in [None, address("elsewhere")] {
-            for content in [&b""[..], b"\x01\x03foo", b"\xac\xed\x00\x05whatever"] {
+            for content in [&b""[..], b"\x01\x03foo", b"\xac\xed\x00\x05pwhatever"] {
                 let envelope = Envelope {
                     sender: sender.clone(),
                     receiver: receiver.clone(),
@@ -293,7 +293,7 @@ impl Codec for Inverted {
         content.first() == Some(&0xfe)
     }
 
-    fn encode(&self, value: &dyn Encodable, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn encode(&self, value: &dyn Encodable, _: &PeerMemory, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         out.push(0xfe);
         out.push(value.name().len() as u8);
         out.extend_from_slice(value.name().as_bytes());
@@ -303,21 +303,21 @@ impl Codec for Inverted {
         Ok(())
     }
 
-    fn encode_failure(&self, _: &Failure, _: &mut Vec<u8>) -> bool {
+    fn encode_failure(&self, _: &Failure, _: &PeerMemory, _: &mut Vec<u8>) -> bool {
         false
     }
 
-    fn open<'a>(&self, content: &'a [u8]) -> Result<Opened<'a>, DecodeError> {
+    fn open<'a>(&self, content: &'a [u8], _: &PeerMemory) -> Result<Opened<'a>, DecodeError> {
         let (len, rest) = content[1..].split_first().ok_or(DecodeError::Truncated)?;
         let (name, body) = rest
             .split_at_checked(usize::from(*len))
             .ok_or(DecodeError::Truncated)?;
         let name = std::str::from_utf8(name).map_err(|_| DecodeError::NameNotUtf8)?;
-        Ok(Opened { name, body })
+        Ok(Opened::new(name, body))
     }
 
     fn decode(&self, opened: &Opened<'_>, place: &mut dyn Decodable) -> Result<(), DecodeError> {
-        let body: Vec<u8> = opened.body.iter().map(|byte| !byte).collect();
+        let body: Vec<u8> = opened.body().iter().map(|byte| !byte).collect();
         place.read_postcard(&body)
     }
 
@@ -464,6 +464,6 @@ fn failure_of(message: Message<Bytes>) -> Failure {
     let Message::RpcResponse(response) = message else {
         panic!("expected a failure in the codec's own form, got {message:?}");
     };
-    let opened = NativeCodec.open(&response.body).unwrap();
+    let opened = NativeCodec.open(&response.body, &PeerMemory::default()).unwrap();
     NativeCodec.decode_failure(&opened).unwrap().expect("a failure")
 }

@@ -4,7 +4,7 @@ use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Codec, Opened};
+use super::{Codec, Opened, PeerMemory};
 use crate::error::{DecodeError, EncodeError, Failure};
 use crate::message::{Decodable, Encodable};
 
@@ -33,12 +33,12 @@ impl Codec for NativeCodec {
     }
 
     #[inline]
-    fn encode(&self, value: &dyn Encodable, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn encode(&self, value: &dyn Encodable, _: &PeerMemory, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         write_head(value.name(), out);
         value.write_postcard(out)
     }
 
-    fn encode_failure(&self, failure: &Failure, out: &mut Vec<u8>) -> bool {
+    fn encode_failure(&self, failure: &Failure, _: &PeerMemory, out: &mut Vec<u8>) -> bool {
         let start = out.len();
         write_head(FAILURE, out);
         let written = write(FAILURE, failure, out).is_ok();
@@ -49,7 +49,7 @@ impl Codec for NativeCodec {
     }
 
     #[inline]
-    fn open<'a>(&self, content: &'a [u8]) -> Result<Opened<'a>, DecodeError> {
+    fn open<'a>(&self, content: &'a [u8], _: &PeerMemory) -> Result<Opened<'a>, DecodeError> {
         let rest = content.get(1..).ok_or(DecodeError::Truncated)?;
         let (len, rest) = read_varint(rest)?;
         if rest.len() < len {
@@ -57,18 +57,18 @@ impl Codec for NativeCodec {
         }
         let (name, body) = rest.split_at(len);
         let name = std::str::from_utf8(name).map_err(|_| DecodeError::NameNotUtf8)?;
-        Ok(Opened { name, body })
+        Ok(Opened::new(name, body))
     }
 
     #[inline]
     fn decode(&self, opened: &Opened<'_>, place: &mut dyn Decodable) -> Result<(), DecodeError> {
-        place.read_postcard(opened.body)
+        place.read_postcard(opened.body())
     }
 
     #[inline]
     fn decode_failure(&self, opened: &Opened<'_>) -> Result<Option<Failure>, DecodeError> {
-        if opened.name == FAILURE {
-            read(opened.body).map(Some)
+        if opened.name() == FAILURE {
+            read(opened.body()).map(Some)
         } else {
             Ok(None)
         }
@@ -158,16 +158,18 @@ mod tests {
     #[test]
     fn a_reply_comes_back_equal_and_is_no_failure() {
         let mut content = Vec::new();
+        let peer = PeerMemory::default();
+        let reply = "hello".to_owned();
         NativeCodec
-            .encode(&ReplyEncodable(&"hello".to_owned()), &mut content)
+            .encode(&ReplyEncodable(&reply, None), &peer, &mut content)
             .unwrap();
         assert!(NativeCodec.recognizes(&content));
-        let opened = NativeCodec.open(&content).unwrap();
-        assert_eq!(opened.name, "");
+        let opened = NativeCodec.open(&content, &peer).unwrap();
+        assert_eq!(opened.name(), "");
         assert_eq!(NativeCodec.decode_failure(&opened), Ok(None));
-        let mut place = Place(None::<String>);
+        let mut place = Place::<String>::new(None);
         NativeCodec.decode(&opened, &mut place).unwrap();
-        assert_eq!(place.0.as_deref(), Some("hello"));
+        assert_eq!(place.value.as_deref(), Some("hello"));
     }
 
     #[test]
@@ -176,8 +178,9 @@ mod tests {
             endpoint: "lab".into(),
         };
         let mut content = Vec::new();
-        assert!(NativeCodec.encode_failure(&failure, &mut content));
-        let opened = NativeCodec.open(&content).unwrap();
+        let peer = PeerMemory::default();
+        assert!(NativeCodec.encode_failure(&failure, &peer, &mut content));
+        let opened = NativeCodec.open(&content, &peer).unwrap();
         assert_eq!(NativeCodec.decode_failure(&opened), Ok(Some(failure)));
     }
 
@@ -189,13 +192,11 @@ mod tests {
             &[1, 0x80, 0x80, 0x80, 0x80, 1],
             &[1, 1, 0xff],
         ] {
-            assert!(NativeCodec.open(content).is_err(), "{content:?}");
+            let opened = NativeCodec.open(content, &PeerMemory::default());
+            assert!(opened.is_err(), "{content:?}");
         }
-        let mut place = Place(None::<u8>);
-        let opened = Opened {
-            name: "",
-            body: &[1, 2],
-        };
+        let mut place = Place::<u8>::new(None);
+        let opened = Opened::new("", &[1, 2]);
         assert_eq!(
             NativeCodec.decode(&opened, &mut place),
             Err(DecodeError::TrailingBytes { count: 1 })
@@ -207,6 +208,7 @@ mod tests {
         let name = "n".repeat(300);
         let mut content = Vec::new();
         write_head(&name, &mut content);
-        assert_eq!(NativeCodec.open(&content).unwrap().name, name);
+        let opened = NativeCodec.open(&content, &PeerMemory::default()).unwrap();
+        assert_eq!(opened.name(), name);
     }
 }
