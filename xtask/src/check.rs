@@ -1,7 +1,6 @@
 //! `cargo xtask check`: exactly what CI runs.
 
 mod deny;
-mod interop;
 pub(crate) mod release;
 mod simulation;
 mod test_run;
@@ -9,7 +8,7 @@ mod test_run;
 use crate::process::{self, cargo, locked};
 use crate::report::{Outcome, Report, Tally};
 use crate::workspace::Workspace;
-use crate::{Failure, catalogue, tidy};
+use crate::{Failure, catalogue, interop, tidy};
 
 pub(crate) const HELP: &str = "\
 Usage: cargo xtask check

@@ -7,11 +7,13 @@ mod bench;
 mod catalogue;
 mod check;
 mod fuzz;
+mod interop;
 mod javaids;
 mod process;
 mod report;
 mod sim;
 mod source;
+mod spark;
 mod tidy;
 mod walk;
 mod workspace;
@@ -41,7 +43,7 @@ struct Command {
     run: fn(&[String]) -> Result<(), Failure>,
 }
 
-const COMMANDS: [Command; 7] = [
+const COMMANDS: [Command; 8] = [
     Command {
         name: "check",
         summary: "everything that CI runs, in the same order",
@@ -71,6 +73,12 @@ const COMMANDS: [Command; 7] = [
         summary: "the fuzz targets, for a given time",
         help: fuzz::HELP,
         run: fuzz::main,
+    },
+    Command {
+        name: "interop",
+        summary: "the suite against a real Spark, in both directions",
+        help: interop::HELP,
+        run: interop::main,
     },
     Command {
         name: "javaids",

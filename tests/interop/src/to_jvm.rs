@@ -1,0 +1,279 @@
+//! We ask, a JVM answers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use spark_rpc::codec::JavaCodec;
+use spark_rpc::{AskError, LookupError, RpcEnv, RpcEnvFactory};
+
+use crate::jvm::Jvm;
+use crate::messages::*;
+use crate::{Outcome, World, fails_with, same};
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+pub(crate) async fn a_lookup_finds_what_exists(world: &mut World) -> Outcome {
+    for env in [&world.client, &world.server] {
+        let found = world.theirs(env, "lab").await?;
+        same(found.name(), "lab")?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_lookup_misses_what_does_not_exist(world: &mut World) -> Outcome {
+    let address = world.jvm.run("address server").await?;
+    let uri = format!("spark://nobody@{address}");
+    match world.client.setup_endpoint_ref(&uri).await {
+        Err(LookupError::NotFound { uri: found }) => same(found.to_string(), uri),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+pub(crate) async fn every_kind_of_value_comes_back(world: &mut World) -> Outcome {
+    let echo = world.theirs(&world.client, "echo").await?;
+    same(
+        echo.ask(AskText("grüße 😀".to_owned())).await.map_err(text)?,
+        "grüße 😀".to_owned(),
+    )?;
+    same(
+        echo.ask(AskText("x".repeat(70_000))).await.map_err(text)?.len(),
+        70_000,
+    )?;
+    same(echo.ask(AskInt(-42)).await.map_err(text)?, -42)?;
+    same(echo.ask(AskLong(1 << 40)).await.map_err(text)?, 1 << 40)?;
+    same(echo.ask(AskBoolean(true)).await.map_err(text)?, true)?;
+    same(echo.ask(AskDouble(0.5)).await.map_err(text)?, 0.5)?;
+    echo.ask(AskUnit(())).await.map_err(text)?;
+    same(echo.ask(AskNone(None)).await.map_err(text)?, None)?;
+    same(echo.ask(AskNone(Some(3))).await.map_err(text)?, Some(3))?;
+    let list: Vec<_> = ["a", "b", "c"].map(str::to_owned).into();
+    same(echo.ask(AskList(list.clone())).await.map_err(text)?, list)?;
+    let map: BTreeMap<_, _> = (0..10).map(|n| (format!("k{n}"), n)).collect();
+    same(echo.ask(AskMap(map.clone())).await.map_err(text)?, map)?;
+    let tuple = (1, "b".to_owned(), Some(2));
+    same(echo.ask(AskTuple(tuple.clone())).await.map_err(text)?, tuple)?;
+    let null = spark_rpc::javaobj::Graph::read(b"\xac\xed\0\x05p", &Default::default()).map_err(text)?;
+    let null = spark_rpc::javaobj::Any::of(null).ok_or("null is a value")?;
+    let back = echo
+        .ask(Echo(spark_rpc::codec::JavaValue(null)))
+        .await
+        .map_err(text)?;
+    same(back.to_string(), "null".to_owned())
+}
+
+pub(crate) async fn bytes_up_to_32_mib_come_back(world: &mut World) -> Outcome {
+    let echo = world.theirs(&world.client, "echo").await?;
+    for size in [0, 1, 1 << 10, 1 << 20, 32 << 20] {
+        let bytes: Bytes = (0..size).map(|n: usize| (n * 31) as u8).collect();
+        let back = echo.ask(AskBytes(bytes.clone())).await.map_err(text)?;
+        same(back.0 == bytes, true).map_err(|error| format!("{size} bytes: {error}"))?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_class_with_every_kind_of_field_is_read_and_written(world: &mut World) -> Outcome {
+    // An env that has never met a JVM: whatever it guesses, it is told what is right.
+    let env = RpcEnv::builder("fresh")
+        .client_mode()
+        .start()
+        .await
+        .map_err(text)?;
+    let lab = world.theirs(&env, "lab").await?;
+    let back = lab.ask(Everything::sample()).await.map_err(text)?;
+    env.shutdown().await;
+    same(back, Everything::sample().one_more())
+}
+
+pub(crate) async fn one_way_messages_arrive_in_order(world: &mut World) -> Outcome {
+    let lab = world.theirs(&world.client, "lab").await?;
+    for n in 1..=1000 {
+        lab.send_wait(Note { n }).await.map_err(text)?;
+    }
+    let found = lab.ask(AskText("notes".to_owned())).await.map_err(text)?;
+    let expected: Vec<_> = (1..=1000).map(|n| n.to_string()).collect();
+    let found = found.trim_start_matches("41,");
+    same(found, &expected.join(","))
+}
+
+pub(crate) async fn sixty_four_asks_are_answered_in_reverse(world: &mut World) -> Outcome {
+    let lab = world.theirs(&world.client, "lab").await?;
+    let asks: Vec<_> = (0..64)
+        .map(|index| lab.ask(Gather { index, of: 64 }))
+        .map(tokio::spawn)
+        .collect();
+    for (n, ask) in (0..).zip(asks) {
+        let found = ask.await.map_err(text)?.map_err(text)?;
+        same(found, n * n)?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn failures_keep_class_and_stack_trace(world: &mut World) -> Outcome {
+    let lab = world.theirs(&world.client, "lab").await?;
+    for (what, class, message) in [
+        (
+            "throw",
+            "java.lang.IllegalStateException",
+            "thrown by the handler",
+        ),
+        ("fail", "org.apache.spark.SparkException", "an explicit failure"),
+        (
+            "unserialisable",
+            "java.io.NotSerializableException",
+            "java.lang.Thread",
+        ),
+    ] {
+        let error = lab.ask(AskText(what.to_owned())).await.unwrap_err();
+        let AskError::Remote(failure) = &error else {
+            return Err(format!("{what}: {error:?}"));
+        };
+        same(failure.class(), Some(class))?;
+        same(failure.message().contains(message), true).map_err(|_| failure.message().to_owned())?;
+        let trace = failure.stack_trace().unwrap_or_default();
+        same(trace.contains("\tat org.apache.spark.rpc.interop.Lab"), true).map_err(|_| trace.to_owned())?;
+        if what == "fail" {
+            same(
+                trace.contains("\nCaused by: java.io.IOException: its cause"),
+                true,
+            )
+            .map_err(|_| trace.to_owned())?;
+        }
+    }
+    let unhandled = lab.ask(AskDouble(0.5)).await.map_err(text);
+    fails_with(
+        unhandled,
+        &["org.apache.spark.SparkException: Unsupported message"],
+    )
+}
+
+pub(crate) async fn a_missing_endpoint_is_named(world: &mut World) -> Outcome {
+    let address = world.jvm.run("address server").await?;
+    let uri = format!("spark://nobody@{address}").parse().map_err(text)?;
+    let nobody = world.client.endpoint_ref(uri);
+    match nobody.ask(AskText("x".to_owned())).await {
+        Err(AskError::EndpointNotFound { endpoint }) => same(endpoint, "nobody".to_owned()),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+pub(crate) async fn our_timeout_ends_an_ask(world: &mut World) -> Outcome {
+    let lab = world.theirs(&world.client, "lab").await?;
+    let silent = lab
+        .ask_within(AskText("silent".to_owned()), Duration::from_millis(300))
+        .await;
+    match silent {
+        Err(AskError::Timeout(_)) => Ok(()),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+pub(crate) async fn the_sender_is_known_by_its_env_or_its_socket(world: &mut World) -> Outcome {
+    let lab = world.theirs(&world.server, "lab").await?;
+    let found = lab.ask(WhoAsks).await.map_err(text)?;
+    let ours = world
+        .server
+        .address()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    same(format!("{}:{}", found.host, found.port), ours.clone())?;
+    let lab = world.theirs(&world.client, "lab").await?;
+    let found = lab.ask(WhoAsks).await.map_err(text)?;
+    same(found.host, "127.0.0.1".to_owned())?;
+    // Their endpoint was told of our env's address when it heard it first.
+    let events = world.jvm.run("events").await?;
+    same(events.contains(&format!("connected {ours}")), true).map_err(|_| events)
+}
+
+pub(crate) async fn references_of_both_modes_are_called_back(world: &mut World) -> Outcome {
+    for env in [&world.client, &world.server] {
+        let callback = env
+            .setup_endpoint("callback", Callback::default())
+            .map_err(text)?;
+        let lab = world.theirs(env, "lab").await?;
+        let note = "note".to_owned();
+        let found = lab
+            .ask(Carry {
+                reference: callback.clone(),
+                note,
+            })
+            .await;
+        env.stop(&callback);
+        same(
+            found.map_err(text)?,
+            "called back: asked by a JVM: note, 41".to_owned(),
+        )?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_reference_to_a_third_env_is_called(world: &mut World) -> Outcome {
+    // Ours as the third: the client passes the server's reference on, by which the JVM calls over a way of its own.
+    let callback = world
+        .server
+        .setup_endpoint("third", Callback::default())
+        .map_err(text)?;
+    let reference = world
+        .client
+        .setup_endpoint_ref(&callback.to_string())
+        .await
+        .map_err(text)?;
+    let lab = world.theirs(&world.client, "lab").await?;
+    let found = lab
+        .ask_within(
+            Carry {
+                reference,
+                note: "third".to_owned(),
+            },
+            Duration::from_secs(15),
+        )
+        .await;
+    world.server.stop(&callback);
+    // Spark uses the connection on which a reference came for every reference, also one to a third env; so the message
+    // ends at the client, which has no such endpoint.
+    match found {
+        Err(AskError::Remote(failure)) => {
+            let trace = failure.stack_trace().unwrap_or_default();
+            same(trace.contains("Could not find third"), true).map_err(|_| trace.to_owned())
+        }
+        other => Err(format!("{other:?}")),
+    }
+}
+
+pub(crate) async fn an_env_begins_in_java_if_told_so(world: &mut World) -> Outcome {
+    let factory = RpcEnvFactory::new().codec(Arc::new(JavaCodec::new()));
+    let env = RpcEnv::builder("java")
+        .factory(factory)
+        .client_mode()
+        .start()
+        .await
+        .map_err(text)?;
+    let address = world.jvm.run("address server").await?;
+    let uri = format!("spark://echo@{address}").parse().map_err(text)?;
+    let found = env.endpoint_ref(uri).ask(AskInt(5)).await.map_err(text)?;
+    env.shutdown().await;
+    same(found, 5)
+}
+
+pub(crate) async fn a_killed_jvm_fails_asks_and_a_new_one_is_reached(world: &mut World) -> Outcome {
+    let mut mortal = Jvm::start(&world.logs.join("mortal.log")).await?;
+    let address = mortal.run("address server").await?;
+    let uri = format!("spark://lab@{address}");
+    let lab = world.client.setup_endpoint_ref(&uri).await.map_err(text)?;
+    let silent = tokio::spawn(lab.ask(AskText("silent".to_owned())));
+    // Behind the first one on the same connection, so that one has arrived.
+    lab.ask(AskText("notes".to_owned())).await.map_err(text)?;
+    mortal.kill().await?;
+    let found = silent.await.map_err(text)?;
+    if !matches!(found, Err(AskError::Disconnected(_))) {
+        return Err(format!("{found:?}"));
+    }
+    let refused = lab.ask(AskText("notes".to_owned())).await;
+    if !matches!(refused, Err(AskError::Connect(_) | AskError::Disconnected(_))) {
+        return Err(format!("{refused:?}"));
+    }
+    Ok(())
+}
