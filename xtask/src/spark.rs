@@ -32,6 +32,11 @@ impl Jars {
         Ok(Self { folder, paths })
     }
 
+    /// Whether they are in the cache already.
+    pub(crate) fn are_here(version: &str) -> bool {
+        cache().is_ok_and(|cache| cache.join(format!("spark-{version}")).is_dir())
+    }
+
     /// Stores a Java program where Java can run it from its source.
     pub(crate) fn program(&self, name: &str, source: &str) -> Result<PathBuf, String> {
         let path = self.folder.join(name);
