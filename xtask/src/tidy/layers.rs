@@ -28,7 +28,7 @@ const fn pure(name: &'static str, may_use: &'static [&'static str]) -> Layer {
 }
 
 /// From the bottom to the top. A crate that does not exist yet does no harm here.
-const LAYERS: [Layer; 15] = [
+const LAYERS: [Layer; 16] = [
     pure("wire", &[]),
     pure("javaobj-derive", &[]),
     pure("javaobj", &["javaobj-derive"]),
@@ -42,7 +42,8 @@ const LAYERS: [Layer; 15] = [
         &["net", "transport", "engine", "wire", "javaobj", "macros"],
     ),
     layer("standalone", &["rpc"]),
-    layer("cli", &["rpc", "standalone"]),
+    layer("inspect", &["net", "wire", "javaobj"]),
+    layer("cli", &["rpc", "standalone", "inspect"]),
     layer("testkit", &["net", "wire"]),
     layer("sim", &["rpc", "testkit", "transport", "net"]),
     layer("interop", &["rpc", "javaobj"]),
