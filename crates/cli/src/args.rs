@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use spark_rpc::{RpcAddress, RpcEndpointAddress};
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::serve::{ServedFolder, served_folder};
 use crate::settings::{bind_address, key_value, payload_size, positive, seconds, some_seconds};
 
 /// Apache Spark's RPC layer in Rust, from a shell.
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     Ping(PingArgs),
     Ask(AskArgs),
     Send(SendArgs),
+    Get(GetArgs),
     Bench(BenchArgs),
     Completions(CompletionsArgs),
     #[command(hide = true)]
@@ -77,10 +79,10 @@ pub(crate) struct DemoClientArgs {
     pub(crate) server: RpcAddress,
 }
 
-/// Run a server with the endpoints `echo` and `sink`
+/// Run a server with the endpoints `echo` and `sink`, and files if wanted
 ///
 /// `echo` answers with the content that it was asked with, byte for byte. `sink` counts one-way messages and their bytes;
-/// asked, it answers with the counts.
+/// asked, it answers with the counts. --files serves what is below a folder, to be fetched by `get`.
 ///
 /// The first line on standard output is the address, spark://HOST:PORT. The server runs until Ctrl-C or SIGTERM, then
 /// finishes what it has accepted, at most for spark.rpc.shutdown.drainLimit; a second signal ends it at once.
@@ -89,6 +91,7 @@ pub(crate) struct DemoClientArgs {
 Examples:
   spark-rpc serve
   spark-rpc serve --bind 127.0.0.1:7077 --json
+  spark-rpc serve --files target/classes --files data=/srv/data
   spark-rpc serve --properties-file conf/spark-defaults.conf --conf spark.rpc.askTimeout=30s
   spark-rpc serve --bind 0.0.0.0:7077 --secret-file /etc/spark-rpc/secret
   spark-rpc serve --bind 0.0.0.0:7077 --tls-cert host.pem --tls-key host.key --secret-file secret
@@ -104,6 +107,11 @@ pub(crate) struct ServeArgs {
     /// Tell others this host instead of the one to listen on
     #[arg(long, value_name = "HOST")]
     pub(crate) advertise: Option<String>,
+
+    /// Serve everything below DIR as spark://HOST:PORT/NAME/..., NAME being the folder's last component if it is not given;
+    /// repeatable
+    #[arg(long, value_name = "[NAME=]DIR", value_parser = served_folder)]
+    pub(crate) files: Vec<ServedFolder>,
 
     /// After the address, write events as JSON objects, one a line
     #[arg(long)]
@@ -190,6 +198,37 @@ pub(crate) struct SendArgs {
     /// The text
     #[arg(long, value_name = "TEXT")]
     pub(crate) text: String,
+
+    #[command(flatten)]
+    pub(crate) limit: LimitArgs,
+}
+
+/// Fetch a file that a server has
+///
+/// The file is written beside its destination and renamed when it is whole: what was there before stays until then, and a
+/// fetch that fails or is stopped leaves nothing behind. At the end a line tells size, time and rate.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spark-rpc get spark://127.0.0.1:7077/data/words.txt
+  spark-rpc get spark://10.0.0.1:7077/jars/app.jar -o /tmp
+  spark-rpc get spark://10.0.0.1:7077/data/all.tar -o - | tar x
+
+With --json, one object: uri, path (null for standard output), bytes, seconds, bytes_per_s.
+
+Exit codes: 0 fetched, 1 not served, or cannot be written here, 2 bad usage, 3 unreachable or broken off")]
+pub(crate) struct GetArgs {
+    /// The file, spark://HOST:PORT/PATH, with blanks and the like written as %20
+    pub(crate) uri: String,
+
+    /// Where it goes; - is standard output, which a fetch that breaks off leaves with a part
+    /// [default: the URI's last part, in the current folder]
+    #[arg(short, long, value_name = "FILE|DIR|-")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Print one JSON object instead of the line
+    #[arg(long)]
+    pub(crate) json: bool,
 
     #[command(flatten)]
     pub(crate) limit: LimitArgs,
@@ -358,6 +397,8 @@ Examples:
   spark-rpc serve --bind 127.0.0.1:7077                    run a server
   spark-rpc ping spark://echo@127.0.0.1:7077               does the endpoint exist?
   spark-rpc ask spark://echo@127.0.0.1:7077 --text hello   ask it something
+  spark-rpc serve --files data                             hand out files
+  spark-rpc get spark://127.0.0.1:7077/data/words.txt      fetch one
   spark-rpc bench ask --in-flight 64                       measure
 
 Exit codes:

@@ -11,6 +11,7 @@ mod child;
 mod completions;
 mod demo;
 mod exit;
+mod get;
 mod logging;
 mod messages;
 mod output;
@@ -50,6 +51,7 @@ fn run(command: Command, log: LevelFilter) -> Result<Exit, Failure> {
         Command::Ping(args) => ping::run(&args),
         Command::Ask(args) => ask::run(&args),
         Command::Send(args) => send::run(&args),
+        Command::Get(args) => get::run(&args),
         Command::Bench(args) => bench::run(args),
         Command::Completions(args) => {
             completions::run(args.shell);

@@ -9,9 +9,14 @@ use anstyle::{AnsiColor, Style};
 pub(crate) fn line(text: impl Display) {
     let mut out = anstream::stdout().lock();
     if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
-        // Nobody reads any more; the status is the one that a shell gives to a process that SIGPIPE ended.
-        std::process::exit(128 + 13);
+        reader_is_gone();
     }
+}
+
+/// Ends the process: nobody reads standard output any more. The status is the one that a shell gives to a process that
+/// SIGPIPE ended.
+pub(crate) fn reader_is_gone() -> ! {
+    std::process::exit(128 + 13)
 }
 
 /// Writes one line to standard error.
@@ -67,6 +72,25 @@ pub(crate) fn count(number: f64) -> String {
     }
 }
 
+/// A number of bytes with three digits that count.
+pub(crate) fn size(bytes: f64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1000.0 {
+        return format!("{bytes:.0} bytes");
+    }
+    let (mut value, mut unit) = (bytes / 1024.0, 0);
+    while value >= 1000.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let digits = if value < 10.0 {
+        2
+    } else {
+        usize::from(value < 100.0)
+    };
+    format!("{value:.digits$} {}", units[unit])
+}
+
 pub(crate) const GREEN: Style = AnsiColor::Green.on_default().bold();
 pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
@@ -85,6 +109,16 @@ mod tests {
         assert_eq!(short(Duration::from_micros(85)), "85.0 µs");
         assert_eq!(short(Duration::from_micros(312_400)), "312 ms");
         assert_eq!(short(Duration::from_secs(2)), "2.00 s");
+    }
+
+    #[test]
+    fn sizes_keep_about_three_digits() {
+        assert_eq!(size(0.0), "0 bytes");
+        assert_eq!(size(999.0), "999 bytes");
+        assert_eq!(size(1000.0), "0.98 KiB");
+        assert_eq!(size(1_048_576.0), "1.00 MiB");
+        assert_eq!(size(36.0 * 1024.0), "36.0 KiB");
+        assert_eq!(size(1e30).split_once(' ').unwrap().1, "TiB");
     }
 
     #[test]

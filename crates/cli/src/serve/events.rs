@@ -23,10 +23,20 @@ impl Events {
         }
     }
 
-    pub(crate) fn listening(self, address: &RpcAddress) {
+    pub(crate) fn listening(self, address: &RpcAddress, folders: &[String]) {
         self.tell(
-            || json!({"event": "listening", "address": address.to_spark_url(), "endpoints": ["echo", "sink"]}),
-            || format!("endpoints echo and sink at {address}; Ctrl-C ends the server"),
+            || {
+                json!({
+                    "event": "listening",
+                    "address": address.to_spark_url(),
+                    "endpoints": ["echo", "sink"],
+                    "files": folders,
+                })
+            },
+            || {
+                let files: String = folders.iter().map(|uri| format!("files below {uri}; ")).collect();
+                format!("endpoints echo and sink at {address}; {files}Ctrl-C ends the server")
+            },
         );
     }
 

@@ -1,4 +1,4 @@
-//! `spark-rpc serve`: an env with the endpoints `echo` and `sink`, until it is told to stop.
+//! `spark-rpc serve`: an env with the endpoints `echo` and `sink`, and files if wanted, until it is told to stop.
 
 use std::net::IpAddr;
 
@@ -12,10 +12,12 @@ use crate::{output, process, runtime};
 mod connection_log;
 mod echo;
 mod events;
+mod folder;
 mod sink;
 
 pub(crate) use echo::Echo;
 pub(crate) use events::Events;
+pub(crate) use folder::{ServedFolder, served_folder};
 pub(crate) use sink::Sink;
 
 use connection_log::ConnectionLog;
@@ -59,9 +61,13 @@ async fn serve(args: &ServeArgs, conf: spark_rpc::config::RpcConf) -> Result<Exi
         Ok(())
     };
     setup().map_err(|error: spark_rpc::SetupError| Failure::no(error))?;
+    let mut folders = Vec::new();
+    for folder in &args.files {
+        folders.push(folder.add_to(&env.file_server()).await?);
+    }
     let address = env.address().expect("an env in server mode has an address");
     output::line(address.to_spark_url());
-    events.listening(address);
+    events.listening(address, &folders);
     if !is_protected(env.conf()) && !is_loopback(&args.bind) {
         output::warning(
             "everybody who reaches this address may connect, as spark.rpc.security.allowUnprotected says",
