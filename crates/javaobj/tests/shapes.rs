@@ -167,6 +167,7 @@ fn collections_that_are_rarer_read_the_same_in_both_versions() {
     means("java-map-as-scala", &BTreeMap::from([("j".to_owned(), 1)]));
     means("scala-list-as-java", &vec![5]);
     means("wrapped-ints", &vec![7, 8]);
+    means("map-with-default", &BTreeMap::from([("k".to_owned(), 1)]));
 
     // A vector that was changed after it was made: what is new lies beside the tree.
     for file in ["scala-2.12", "scala-2.13"] {

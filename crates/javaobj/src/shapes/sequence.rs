@@ -56,7 +56,12 @@ impl Decoder<'_> {
             let wrapped = object
                 .field("underlying")
                 .or_else(|| object.field("m"))
-                .filter(|_| class.contains("Wrappers$") || class.starts_with("java.util.Collections$"));
+                .filter(|_| {
+                    class.contains("Wrappers$")
+                        || class.starts_with("java.util.Collections$")
+                        // What stands for missing keys is code. Spark writes its environment like this.
+                        || class.ends_with("Map$WithDefault")
+                });
             if let Some(wrapped) = wrapped {
                 value = wrapped;
                 continue;

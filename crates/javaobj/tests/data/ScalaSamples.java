@@ -76,5 +76,7 @@ public class ScalaSamples {
         print("wrapped-ints", old
             ? Class.forName("scala.collection.mutable.WrappedArray$ofInt").getConstructor(int[].class).newInstance(new int[] {7, 8})
             : Class.forName("scala.collection.immutable.ArraySeq$ofInt").getConstructor(int[].class).newInstance(new int[] {7, 8}));
+        Object one = call(call(module("scala.collection.immutable.Map"), "empty"), "updated", "k", 1);
+        print("map-with-default", call(one, "withDefaultValue", 0));
     }
 }
