@@ -5,53 +5,11 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use spark_rpc::codec::JavaValue;
-use spark_rpc::javaobj::JavaObject;
-use spark_rpc::{RpcEndpointRef, RpcEnv, RpcMessage};
+use spark_rpc::RpcEnv;
+use spark_rpc_standalone::{RecoveryState, RequestMasterState};
 use tokio::process::{Child, Command};
 
 use crate::{Outcome, World, same};
-
-/// Asks a Master what it knows.
-#[derive(Clone, Debug, Serialize, Deserialize, JavaObject, RpcMessage)]
-#[rpc(java, reply = MasterState)]
-#[java(class = "org.apache.spark.deploy.DeployMessages$RequestMasterState$", module)]
-struct RequestMasterState;
-
-#[derive(Clone, Debug, Serialize, Deserialize, JavaObject)]
-#[java(class = "org.apache.spark.deploy.DeployMessages$MasterStateResponse")]
-struct MasterState {
-    host: String,
-    port: i32,
-    rest_port: Option<i32>,
-    workers: Vec<WorkerInfo>,
-    active_apps: Vec<JavaValue>,
-    completed_apps: Vec<JavaValue>,
-    status: RecoveryState,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, JavaObject)]
-#[java(class = "org.apache.spark.deploy.master.WorkerInfo")]
-struct WorkerInfo {
-    id: String,
-    host: String,
-    port: i32,
-    cores: i32,
-    memory: i32,
-    #[java(ty = "Lorg/apache/spark/rpc/RpcEndpointRef;")]
-    endpoint: RpcEndpointRef,
-    web_ui_address: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JavaObject)]
-#[java(scala_enum = "org.apache.spark.deploy.master.RecoveryState$")]
-enum RecoveryState {
-    Standby,
-    Alive,
-    Recovering,
-    CompletingRecovery,
-}
 
 pub(crate) async fn a_standalone_master_tells_its_state(world: &mut World) -> Outcome {
     let port = free_port()?;
@@ -86,7 +44,7 @@ pub(crate) async fn a_standalone_master_tells_its_state(world: &mut World) -> Ou
             .ask(RequestMasterState)
             .await
             .map_err(|error| error.to_string())?;
-        if state.workers.is_empty() {
+        if state.workers.0.is_empty() {
             Err(format!("{state:?}"))
         } else {
             Ok(state)
@@ -95,9 +53,9 @@ pub(crate) async fn a_standalone_master_tells_its_state(world: &mut World) -> Ou
     let state = state.await?;
     same((&*state.host, state.port), ("127.0.0.1", i32::from(port)))?;
     same(state.status, RecoveryState::Alive)?;
-    same(state.active_apps.len() + state.completed_apps.len(), 0)?;
-    let worker = &state.workers[0];
-    same((worker.cores, worker.memory, state.workers.len()), (1, 512, 1))?;
+    same(state.active_apps.0.len() + state.completed_apps.0.len(), 0)?;
+    let worker = &state.workers.0[0];
+    same((worker.cores, worker.memory, state.workers.0.len()), (1, 512, 1))?;
     same(worker.id.starts_with("worker-"), true)?;
     // The reference that came inside the reply leads to the Worker itself, which is a third env.
     same(

@@ -41,12 +41,12 @@ const LAYERS: [Layer; 16] = [
         "rpc",
         &["net", "transport", "engine", "wire", "javaobj", "macros"],
     ),
-    layer("standalone", &["rpc"]),
+    layer("standalone", &["rpc", "javaobj"]),
     layer("inspect", &["net", "wire", "javaobj"]),
     layer("cli", &["rpc", "standalone", "inspect"]),
     layer("testkit", &["net", "wire"]),
     layer("sim", &["rpc", "testkit", "transport", "net"]),
-    layer("interop", &["rpc", "javaobj"]),
+    layer("interop", &["rpc", "javaobj", "standalone"]),
     layer("xtask", &[]),
 ];
 
