@@ -524,7 +524,7 @@ impl RpcEndpointRef {
         }
         with_frame_buffer(|frame| {
             let open = OpenFrame::one_way(frame);
-            route.write_content(&**route.codec(), message, frame)?;
+            route.write_content(&**route.codec::<M>(), message, frame)?;
             open.finish(frame)
                 .map_err(|error| SendError::NotSent(TransportSendError::TooLong(error)))?;
             self.send_frame(route, lane::<M>(), frame)
@@ -573,7 +573,7 @@ impl RpcEndpointRef {
             return State::Failed(Some(AskError::EnvStopped));
         }
         let lessons = route.memory.lessons();
-        let codec = route.codec();
+        let codec = route.codec::<M>();
         let state = self.ask_once(route, &**codec, &message, meta, Duration::ZERO);
         // A peer of whom nothing is known may want Java.
         if codec.learns() || (route.memory.heard() == 0 && M::JAVA.is_some()) {
@@ -610,7 +610,7 @@ impl RpcEndpointRef {
                 return result;
             }
             lessons = memory.lessons();
-            codec = Arc::clone(route.codec());
+            codec = Arc::clone(route.codec::<M>());
             tracing::debug!(endpoint = %self, message = M::NAME, codec = codec.name(), "asking again in another form");
             state = self.ask_once(route, &*codec, &message, &meta, waited);
         }
@@ -842,8 +842,8 @@ impl RemoteAskError {
 
 impl RemoteRoute {
     #[inline]
-    fn codec(&self) -> &Arc<dyn Codec> {
-        self.env.codecs.of_peer(&self.memory)
+    fn codec<M: RpcMessage>(&self) -> &Arc<dyn Codec> {
+        self.env.codecs.of_peer(&self.memory, M::JAVA.is_some())
     }
 
     #[inline]

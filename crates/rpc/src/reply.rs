@@ -146,7 +146,7 @@ impl RemoteReply {
             .responder
             .try_success_with(|out| codec.encode(value, peer, out));
         if let Err((responder, error)) = encoded {
-            let reason = error.to_string();
+            let reason = error.reason;
             tracing::warn!(endpoint = %self.endpoint, %reason, "the reply cannot be encoded");
             fail_remote(
                 responder,

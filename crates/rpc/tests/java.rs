@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use spark_rpc::codec::{Codec, JavaCodec, NativeCodec, PeerMemory};
 use spark_rpc::config::RpcConf;
 use spark_rpc::javaobj::{
-    ClassTable, JavaObject, Limits, Profile, RpcFailure, Throwable, from_bytes, to_bytes,
+    ClassTable, Graph, JavaObject, Limits, NettyRpcEndpointRef, Profile, RpcFailure, Throwable, from_bytes,
+    to_bytes,
 };
 use spark_rpc::{
     AskError, BoxError, Failure, Network, RpcEndpointRef, RpcEnv, RpcEnvFactory, RpcMessage, SocketOptions,
@@ -77,6 +78,10 @@ impl Lab {
             i: sample.i + 1,
             ..sample
         }
+    }
+
+    async fn native(&mut self, _: OnlyNative) -> u64 {
+        1
     }
 
     async fn carry(&mut self, carry: CarryRef) -> Result<CarryRef, BoxError> {
@@ -477,6 +482,87 @@ async fn rust_callers_are_served_in_either_codec() {
             o: None,
         };
         assert_eq!(lab.ask(sample.clone()).await.unwrap(), Sample { i: 2, ..sample });
+    }
+}
+
+/// What a JVM of this version sends when it passes on a reference to `lab` of the env at this address.
+fn carries(version: &str, host: &str, port: i32) -> Vec<u8> {
+    let mut table = ClassTable::assumed(Profile::of(version).unwrap());
+    let recorded = Bytes::from(recorded(version, "ref-client-mode-0-client-1"));
+    table.observe(&Graph::read(&recorded, &Limits::default()).unwrap());
+    let address = spark_rpc::javaobj::RpcAddress {
+        host: host.to_owned(),
+        port,
+    };
+    let carry = JavaCarry {
+        reference: NettyRpcEndpointRef::new("lab", Some(address), Duration::from_secs(120)),
+        note: "third".to_owned(),
+    };
+    to_bytes(&carry, &table).unwrap()
+}
+
+#[derive(Clone, Debug, JavaObject)]
+#[java(class = "org.apache.spark.rpc.lab.CarryRef")]
+struct JavaCarry {
+    #[java(name = "ref", ty = "Lorg/apache/spark/rpc/RpcEndpointRef;")]
+    reference: NettyRpcEndpointRef,
+    note: String,
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_third_env_that_a_jvm_refers_to_is_taken_for_a_jvm() {
+    for version in VERSIONS {
+        let net = MemoryNetwork::new(1);
+        let env = server(&net.host("server"), 7077, RpcConf::default()).await;
+        env.setup_endpoint("lab", Lab).unwrap();
+        let options = SocketOptions::default();
+        let mut third = net.host("third").bind("third", 7078, &options).await.unwrap();
+        let mut jvm = ScriptedPeer::connect(&net.host("jvm"), "server", 7077).await;
+        jvm.send(request("lab", &carries(version, "third", 7078))).await;
+        // A one-way message cannot be sent again in another form.
+        let mut third = ScriptedPeer::accept(&mut *third).await;
+        let message = third.expect_frame().await;
+        let Message::OneWayMessage(message) = message else {
+            panic!("{message:?}");
+        };
+        let (_, len) = Envelope::decode(&message.body).unwrap();
+        assert_eq!(&message.body[len..], b"\xac\xed\0\x05t\0\x0ecallback:third");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_third_env_of_ours_that_a_jvm_refers_to_gets_what_has_no_java_form() {
+    let net = MemoryNetwork::new(1);
+    let env = server(&net.host("server"), 7077, RpcConf::default()).await;
+    let third = server(&net.host("third"), 7078, RpcConf::default()).await;
+    env.setup_endpoint("lab", Keeper::default()).unwrap();
+    third.setup_endpoint("lab", Lab).unwrap();
+    let mut jvm = ScriptedPeer::connect(&net.host("jvm"), "server", 7077).await;
+    jvm.send(request("lab", &carries("4.1.4", "third", 7078))).await;
+    let answer = jvm.expect_frame().await;
+    assert!(matches!(answer, Message::RpcResponse(_)), "{answer:?}");
+    let keeper = env.endpoint_ref("spark://lab@server:7077".parse().unwrap());
+    let counts = keeper.ask(OnlyNative).await.unwrap();
+    assert_eq!(counts, 3, "both of what it was asked, in both forms");
+}
+
+/// Keeps a reference, and asks it when it is asked.
+#[derive(Default)]
+struct Keeper(Option<RpcEndpointRef>);
+
+#[rpc_endpoint]
+impl Keeper {
+    async fn carry(&mut self, carry: CarryRef) -> CarryRef {
+        self.0 = Some(carry.reference.clone());
+        carry
+    }
+
+    async fn native(&mut self, _: OnlyNative) -> Result<u64, BoxError> {
+        let kept = self.0.as_ref().ok_or("nothing is kept")?;
+        let text = kept.ask(Text("x".to_owned())).await?;
+        let native = kept.ask(OnlyNative).await?;
+        let again = kept.ask(Text("y".to_owned())).await?;
+        Ok(native + (text.0.len() + again.0.len()) as u64)
     }
 }
 

@@ -15,7 +15,7 @@ pub struct PeerMemory {
     pub(crate) id: u64,
     /// The address of the peer's env, once it is known.
     address: OnceLock<RpcAddress>,
-    /// One bit for each codec of the env that the peer has written.
+    /// One bit for each codec of the env that the peer has written, and [`PRESUMED`].
     heard: AtomicU32,
     lessons: AtomicU32,
     /// What the peer's Java classes look like; empty until the first Java content.
@@ -49,7 +49,7 @@ impl PeerMemory {
     /// Notes that the peer writes the codec with this number, or wants it.
     #[inline]
     pub(crate) fn hear(&self, codec: usize) {
-        let bit = 1 << codec.min(31);
+        let bit = bit_of(codec);
         // Most messages bring nothing new, and a load does not disturb other threads.
         if self.heard.load(Ordering::Relaxed) & bit == 0 {
             self.heard.fetch_or(bit, Ordering::Relaxed);
@@ -58,7 +58,20 @@ impl PeerMemory {
 
     /// Notes that the peer understands nothing but the codec with this number.
     pub(crate) fn hear_only(&self, codec: usize) {
-        self.heard.store(1 << codec.min(31), Ordering::Relaxed);
+        self.heard.store(bit_of(codec), Ordering::Relaxed);
+    }
+
+    /// Takes the peer for a JVM with the same classes as `witness`, a JVM that has passed on a reference to it, unless
+    /// something is known of the peer already.
+    pub(crate) fn presume_like(&self, witness: &Self) {
+        let Some(classes) = witness.lock().clone() else {
+            return;
+        };
+        let mut mine = self.lock();
+        if mine.is_none() && self.heard() == 0 {
+            *mine = Some(classes);
+            self.heard.fetch_or(PRESUMED, Ordering::Relaxed);
+        }
     }
 
     /// How many refusals have taught something. If it has grown since a message was written, another try may be accepted.
@@ -70,7 +83,7 @@ impl PeerMemory {
         self.lessons.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The codecs that the peer has written, one bit each.
+    /// The codecs that the peer has written, one bit each, and [`PRESUMED`].
     #[inline]
     pub(crate) fn heard(&self) -> u32 {
         self.heard.load(Ordering::Relaxed)
@@ -107,4 +120,12 @@ impl fmt::Debug for PeerMemory {
             .field("address", &self.address.get())
             .finish_non_exhaustive()
     }
+}
+
+/// The peer is taken for a JVM, but has not said so: what it writes in Java may be written because it is asked in Java.
+pub(crate) const PRESUMED: u32 = 1 << 31;
+
+/// The bit of the codec with this number.
+fn bit_of(codec: usize) -> u32 {
+    1 << codec.min(30)
 }

@@ -28,6 +28,7 @@ use std::sync::Arc;
 pub use java::{JavaCodec, JavaContent};
 pub use java_form::JavaForm;
 pub use java_value::JavaValue;
+use memory::PRESUMED;
 pub use memory::PeerMemory;
 pub use native::NativeCodec;
 
@@ -150,10 +151,17 @@ impl Codecs {
         }
     }
 
-    /// The codec in which a peer is written to.
+    /// The codec in which a peer is written a message, which may have a Java form.
     #[inline]
-    pub(crate) fn of_peer(&self, peer: &PeerMemory) -> &Arc<dyn Codec> {
-        let heard = peer.heard();
+    pub(crate) fn of_peer(&self, peer: &PeerMemory, has_java: bool) -> &Arc<dyn Codec> {
+        let mut heard = peer.heard();
+        if heard & PRESUMED != 0 {
+            // It may be one of ours, which understands both: then only what has no Java form goes in another.
+            heard = match heard & !PRESUMED & !(1 << self.java) {
+                0 if has_java => 1 << self.java,
+                others => others,
+            };
+        }
         let index = if heard & 1 != 0 {
             0
         } else {

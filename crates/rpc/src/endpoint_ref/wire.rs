@@ -117,6 +117,9 @@ impl FromJava for RpcEndpointRef {
         } else {
             0
         };
+        if !own && let Some(third) = address.address() {
+            context.env.peer(third).memory.presume_like(&context.peer);
+        }
         let connection = context
             .client
             .filter(|_| own)
