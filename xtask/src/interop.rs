@@ -20,13 +20,14 @@ directions, and a standalone Master. Without versions, the two that CI runs. Wit
 names contain the text.
 
 Spark's jars come from PyPI once (300 to 450 MB a version) and stay in $XDG_CACHE_HOME/spark-rpc, or
-~/.cache/spark-rpc, as do the compiled harness and the logs. Needs pip, tar and Java 17 or later.
+~/.cache/spark-rpc, as does the compiled harness. Logs are in target/interop. Needs pip, tar and Java 17 or later.
 ";
 
 const SUITE: &str = "tests/interop";
 /// One version of each line of Scala.
 const ON_CI: [&str; 2] = ["3.5.9", "4.1.4"];
-const LIMIT: Duration = Duration::from_secs(240);
+/// Each case has a limit of its own; this is for what they forget.
+const LIMIT: Duration = Duration::from_secs(600);
 
 pub(crate) fn main(args: &[String]) -> Result<(), Failure> {
     let options = parse(args)?;
@@ -134,14 +135,33 @@ fn run_version(workspace: &Workspace, version: &str, case: Option<&str>) -> Resu
     let jars = Jars::get(version)?;
     let harness = compile(workspace, &jars)?;
     let programs = workspace.target_directory.join("debug");
+    let logs = workspace.target_directory.join("interop").join(version);
+    let home = fresh_home(&logs, jars.folder())?;
     let mut suite = Command::new(programs.join("spark-rpc-interop"));
     suite
-        .arg(jars.folder())
+        .arg(&logs)
         .args(case)
+        .env("SPARK_HOME", home)
         .env("SPARK_RPC_CLI", programs.join("spark-rpc"))
         .env("RUST_BACKTRACE", "0");
     jars.class_path(&mut suite, &harness);
     run_within(&mut suite, LIMIT)
+}
+
+/// Empties the folder of logs and makes what Spark's own scripts call its home in it: a Worker takes the jars of
+/// executors from there.
+fn fresh_home(logs: &Path, jars: &Path) -> Result<PathBuf, String> {
+    let home = logs.join("home");
+    let cannot = |error| format!("cannot make {}: {error}", home.display());
+    if logs.is_dir() {
+        fs::remove_dir_all(logs).map_err(cannot)?;
+    }
+    fs::create_dir_all(&home).map_err(cannot)?;
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(jars, home.join("jars")).map_err(cannot)?;
+    #[cfg(not(unix))]
+    let _ = jars;
+    Ok(home)
 }
 
 /// Compiles the harness with the Scala compiler that Spark brings along; again only when it has changed.
@@ -161,7 +181,7 @@ fn compile(workspace: &Workspace, jars: &Jars) -> Result<PathBuf, String> {
         return Ok(classes);
     }
     // Compiled beside its place, so that a half-finished folder is never taken for a whole one.
-    let half = classes.with_extension("part");
+    let half = classes.with_extension(format!("{}.part", std::process::id()));
     fs::create_dir_all(&half).map_err(|error| format!("cannot make {}: {error}", half.display()))?;
     let mut compiler = jars.java_with(Path::new("."));
     compiler

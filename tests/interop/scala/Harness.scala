@@ -63,7 +63,13 @@ class Lab(override val rpcEnv: RpcEnv, events: ConcurrentLinkedQueue[String]) ex
     case "throw" => throw new IllegalStateException("thrown by the handler")
     case "fail" => context.sendFailure(new SparkException("an explicit failure", new java.io.IOException("its cause")))
     case "unserialisable" => context.reply(new Thread("not serialisable"))
+    case "held" => context.reply(held.synchronized(held.size).toString)
     case "silent" => held.synchronized(held += context)
+    case "release" => held.synchronized {
+      held.foreach(_.reply("late"))
+      context.reply(s"${held.size} released")
+      held.clear()
+    }
     case "notes" => context.reply(notes.toArray.mkString(","))
     case WhoAsks => context.reply(context.senderAddress)
     case everything: Everything => context.reply(everything.copy(i = everything.i + 1))
@@ -96,17 +102,28 @@ class Callback(override val rpcEnv: RpcEnv) extends ThreadSafeRpcEndpoint {
 
 /** Takes a command per line, `ID NAME ARGUMENT...`, and prints `ID ok RESULT` or `ID failed CLASS: MESSAGE`. */
 object Harness {
-  private val conf = new SparkConf(false).set("spark.rpc.askTimeout", "20s").set("spark.rpc.lookupTimeout", "20s")
+  private val conf = new SparkConf(false).set("spark.rpc.askTimeout", "60s").set("spark.rpc.lookupTimeout", "60s")
+    .set("spark.port.maxRetries", "0")
   private val envs = new ConcurrentHashMap[String, RpcEnv]
+  private val kept = new ConcurrentHashMap[String, RpcEndpointRef]
   private val events = new ConcurrentLinkedQueue[String]
 
-  private def env(mode: String): RpcEnv = envs.computeIfAbsent(mode, _ => {
+  /** Commands that have a file of their own. */
+  private val more = Seq[PartialFunction[Array[String], String]](Files.commands, Application.commands)
+
+  /** The env of that name, made at its first use: `client...`, `server...` or `server...@PORT`. */
+  private[interop] def env(mode: String): RpcEnv = envs.computeIfAbsent(mode, _ => {
     val client = mode.startsWith("client")
-    val made = RpcEnv.create(s"interop-$mode", "127.0.0.1", 0, conf, new SecurityManager(conf), clientMode = client)
+    val port = mode.split('@').lift(1).fold(0)(_.toInt)
+    val made = RpcEnv.create(s"interop-$mode", "127.0.0.1", port, conf, new SecurityManager(conf), clientMode = client)
     made.setupEndpoint("lab", new Lab(made, events))
     made.setupEndpoint("echo", new Echo(made))
     made
   })
+
+  /** The reference that was kept under a name, `kept:NAME`, or one that is looked up. */
+  private def ref(mode: String, uri: String): RpcEndpointRef =
+    if (uri.startsWith("kept:")) kept.get(uri.stripPrefix("kept:")) else env(mode).setupEndpointRefByURI(uri)
 
   private def value(kind: String): Any = kind.split(":") match {
     case Array("string") => "grüße 😀"
@@ -127,6 +144,7 @@ object Harness {
     case Array("nest") => Seq(Map("k" -> ((10, Option(Seq(11L, 12L))))), Map.empty)
     case Array("everything") => Everything.sample
     case Array("bytes", size) => Array.tabulate[Byte](size.toInt)(i => (i * 31).toByte)
+    case Array("char") => 'x'
     case Array("long-string", size) => "x" * size.toInt
   }
 
@@ -140,6 +158,9 @@ object Harness {
   private def run(words: Array[String]): String = words match {
     case Array("address", mode) => env(mode).address.hostPort
     case Array("lookup", mode, uri) => env(mode).setupEndpointRefByURI(uri).toString
+    case Array("keep", name, mode, uri) =>
+      kept.put(name, env(mode).setupEndpointRefByURI(uri))
+      "kept"
     case Array("echo", mode, uri, kind) =>
       val sent = value(kind)
       val got = env(mode).setupEndpointRefByURI(uri).askSync[Any](sent)
@@ -148,20 +169,20 @@ object Harness {
       val got = env(mode).setupEndpointRefByURI(uri).askSync[Everything](Everything.sample)
       val expected = Everything.sample.copy(i = Everything.sample.i + 1)
       if (got.show == expected.show) "same" else s"${expected.show}\u0001became\u0001${got.show}"
-    case Array("ask", mode, uri, text) => String.valueOf(env(mode).setupEndpointRefByURI(uri).askSync[Any](text))
-    case Array("ask-double", mode, uri) => String.valueOf(env(mode).setupEndpointRefByURI(uri).askSync[Any](0.5))
+    case Array("ask", mode, uri, text) => String.valueOf(ref(mode, uri).askSync[Any](text))
+    case Array("ask-value", mode, uri, kind) => String.valueOf(ref(mode, uri).askSync[Any](value(kind)))
     case Array("ask-within", mode, uri, millis, text) =>
       val timeout = new RpcTimeout(millis.toInt.millis, "interop.timeout")
-      String.valueOf(env(mode).setupEndpointRefByURI(uri).askSync[Any](text, timeout))
+      String.valueOf(ref(mode, uri).askSync[Any](text, timeout))
     case Array("who", mode, uri) => env(mode).setupEndpointRefByURI(uri).askSync[RpcAddress](WhoAsks).toString
     case Array("notes", mode, uri, count) =>
-      val ref = env(mode).setupEndpointRefByURI(uri)
-      (1 to count.toInt).foreach(n => ref.send(Note(n)))
-      ref.askSync[String]("notes")
+      val lab = ref(mode, uri)
+      (1 to count.toInt).foreach(n => lab.send(Note(n)))
+      lab.askSync[String]("notes")
     case Array("gather", mode, uri, count) =>
-      val ref = env(mode).setupEndpointRefByURI(uri)
-      val asked = (0 until count.toInt).map(i => ref.ask[Int](Gather(i, count.toInt)))
-      asked.map(Await.result(_, 20.seconds)).mkString(",")
+      val lab = ref(mode, uri)
+      val asked = (0 until count.toInt).map(i => lab.ask[Int](Gather(i, count.toInt)))
+      asked.map(Await.result(_, 60.seconds)).mkString(",")
     case Array("carry", mode, uri) =>
       val made = env(mode)
       val callback = new Callback(made)
@@ -170,6 +191,10 @@ object Harness {
       val reply = made.setupEndpointRefByURI(uri).askSync[String](Carry(ref, "note"))
       made.stop(ref)
       reply
+    case Array("callback", mode, name) =>
+      val made = env(mode)
+      made.setupEndpoint(name, new Callback(made))
+      s"spark://$name@${made.address.hostPort}"
     case Array("forward", mode, uri, third) =>
       val made = env(mode)
       made.setupEndpointRefByURI(uri).askSync[String](Carry(made.setupEndpointRefByURI(third), "third"))
@@ -177,6 +202,7 @@ object Harness {
     case Array("stop", mode) =>
       Option(envs.remove(mode)).foreach { env => env.shutdown(); env.awaitTermination() }
       "stopped"
+    case other => more.find(_.isDefinedAt(other)).map(_(other)).getOrElse(sys.error("no such command"))
   }
 
   def main(args: Array[String]): Unit = {

@@ -28,6 +28,8 @@ impl Jvm {
             .args(["-Xmx512m", "-XX:TieredStopAtLevel=1", "-Duser.timezone=UTC"])
             .args(opened())
             .arg("org.apache.spark.rpc.interop.Harness")
+            .env("SPARK_LOCAL_IP", "127.0.0.1")
+            .env("SPARK_LOCAL_HOSTNAME", "127.0.0.1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -36,7 +38,7 @@ impl Jvm {
             .map_err(|error| format!("cannot run java: {error}"))?;
         let input = child.stdin.take().ok_or("no stdin")?;
         let mut lines = BufReader::new(child.stdout.take().ok_or("no stdout")?).lines();
-        let first = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await;
+        let first = tokio::time::timeout(LIMIT, lines.next_line()).await;
         if !matches!(&first, Ok(Ok(Some(line))) if line == "ready") {
             return Err(format!("the harness did not start: {first:?}"));
         }
@@ -111,4 +113,4 @@ const OPEN: [&str; 10] = [
     "sun.security.action",
 ];
 /// No command takes nearly as long.
-const LIMIT: Duration = Duration::from_secs(40);
+const LIMIT: Duration = Duration::from_secs(120);

@@ -1,8 +1,11 @@
 //! The suite against a real Spark: each case with a JVM on one side and us on the other, in both directions.
 //!
 //! `cargo xtask interop` fetches Spark, compiles the harness and runs this with the class path in the environment:
-//! `spark-rpc-interop LOG-FOLDER [CASE]`.
+//! `spark-rpc-interop LOG-FOLDER [CASE]`. With `serve ADDRESS` it is a peer that can be killed.
 
+mod connections;
+mod cutter;
+mod files;
 mod from_jvm;
 mod jvm;
 mod master;
@@ -10,10 +13,10 @@ mod messages;
 mod to_jvm;
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jvm::Jvm;
-use messages::{Echoes, Lab, Log};
+use messages::{Echoes, Lab};
 use spark_rpc::{RpcEndpointRef, RpcEnv};
 
 /// What a case returns: nothing, or what was wrong.
@@ -26,32 +29,22 @@ struct World {
     server: RpcEnv,
     /// Ours, in client mode, with an endpoint `lab`.
     client: RpcEnv,
-    events: Log,
     logs: PathBuf,
 }
 
 impl World {
     async fn new(logs: &Path) -> Result<Self, String> {
-        let events = Log::default();
         let server = RpcEnv::builder("interop").bind("127.0.0.1:0").start().await;
-        let server = server.map_err(|error| error.to_string())?;
+        let server = server.map_err(text)?;
         let client = RpcEnv::builder("interop-client").client_mode().start().await;
-        let client = client.map_err(|error| error.to_string())?;
-        let lab = Lab::with_events(&events);
-        server
-            .setup_endpoint("lab", lab)
-            .map_err(|error| error.to_string())?;
-        server
-            .setup_endpoint("echo", Echoes)
-            .map_err(|error| error.to_string())?;
-        client
-            .setup_endpoint("lab", Lab::default())
-            .map_err(|error| error.to_string())?;
+        let client = client.map_err(text)?;
+        server.setup_endpoint("lab", Lab::default()).map_err(text)?;
+        server.setup_endpoint("echo", Echoes).map_err(text)?;
+        client.setup_endpoint("lab", Lab::default()).map_err(text)?;
         Ok(Self {
             jvm: Jvm::start(&logs.join("jvm.log")).await?,
             server,
             client,
-            events,
             logs: logs.to_owned(),
         })
     }
@@ -66,10 +59,18 @@ impl World {
     async fn theirs(&self, env: &RpcEnv, name: &str) -> Result<RpcEndpointRef, String> {
         let address = self.jvm.run("address server").await?;
         let uri = format!("spark://{name}@{address}");
-        env.setup_endpoint_ref(&uri)
-            .await
-            .map_err(|error| error.to_string())
+        env.setup_endpoint_ref(&uri).await.map_err(text)
     }
+
+    /// One more JVM, which a case may kill. It is named for its log.
+    async fn another_jvm(&self, name: &str) -> Result<Jvm, String> {
+        Jvm::start(&self.logs.join(format!("{name}.log"))).await
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "made for `map_err`")]
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
 
 /// Complains unless both are equal.
@@ -90,6 +91,24 @@ fn fails_with<T: std::fmt::Debug>(found: Result<T, String>, texts: &[&str]) -> O
     }
 }
 
+/// Tries until it succeeds, for a minute.
+async fn eventually<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
+    what: &str,
+    attempt: impl Fn() -> F,
+) -> Result<T, String> {
+    let until = tokio::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        match attempt().await {
+            Ok(found) => return Ok(found),
+            Err(error) if tokio::time::Instant::now() > until => {
+                return Err(format!("never: {what}; in the end {error}"));
+            }
+            // tidy: allow(sleep): between two looks at something that nobody announces.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
     let mut args = std::env::args().skip(1);
@@ -98,7 +117,16 @@ async fn main() -> std::process::ExitCode {
         return std::process::ExitCode::from(2);
     };
     let only = args.next();
-    let mut world = match World::new(&logs).await {
+    if let (Some("serve"), Some(address)) = (logs.to_str(), &only) {
+        return match connections::serve(address).await {
+            Ok(()) => std::process::ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                std::process::ExitCode::FAILURE
+            }
+        };
+    }
+    let world = match World::new(&logs).await {
         Ok(world) => world,
         Err(error) => {
             eprintln!("{error}");
@@ -111,7 +139,8 @@ async fn main() -> std::process::ExitCode {
             let name = concat!(stringify!($module), "::", stringify!($case));
             if only.as_ref().is_none_or(|only| name.contains(only.as_str())) {
                 let began = Instant::now();
-                match $module::$case(&mut world).await {
+                let outcome = tokio::time::timeout(LIMIT, $module::$case(&world)).await;
+                match outcome.unwrap_or_else(|_| Err(format!("no end after {} s", LIMIT.as_secs()))) {
                     Ok(()) => {
                         passed += 1;
                         println!("  ok      {name} ({} ms)", began.elapsed().as_millis());
@@ -134,13 +163,13 @@ async fn main() -> std::process::ExitCode {
             one_way_messages_arrive_in_order
             sixty_four_asks_are_answered_in_reverse
             failures_are_exceptions_with_our_message
+            a_reply_that_java_does_not_have_fails_the_ask
             a_missing_endpoint_is_named
             their_timeout_ends_an_ask
             the_sender_is_known_by_its_env_or_its_socket
             references_of_both_modes_are_called_back
             a_reference_to_a_third_env_is_called
-            connections_are_told_with_both_addresses
-            a_cut_connection_is_made_again;
+            a_reference_to_a_third_jvm_is_called;
         to_jvm:
             a_lookup_finds_what_exists
             a_lookup_misses_what_does_not_exist
@@ -155,8 +184,25 @@ async fn main() -> std::process::ExitCode {
             the_sender_is_known_by_its_env_or_its_socket
             references_of_both_modes_are_called_back
             a_reference_to_a_third_env_is_called
-            an_env_begins_in_java_if_told_so
-            a_killed_jvm_fails_asks_and_a_new_one_is_reached;
+            an_env_begins_in_java_if_told_so;
+        connections:
+            a_jvm_that_connects_and_stops_is_told_with_both_addresses
+            a_jvm_of_no_address_that_connects_and_stops_is_told
+            a_jvm_that_we_connect_to_and_that_stops_is_told
+            our_env_that_connected_and_stops_is_told_to_a_jvm
+            our_env_that_a_jvm_connected_to_and_that_stops_is_told_to_it
+            a_cut_connection_fails_our_ask_and_is_made_again
+            a_cut_connection_fails_the_ask_of_a_jvm_and_is_made_again
+            our_env_that_stops_fails_asks_of_a_jvm_and_a_new_one_is_reached
+            our_killed_process_fails_asks_of_a_jvm_and_a_new_one_is_reached
+            a_killed_jvm_fails_our_asks_and_a_new_one_is_reached;
+        files:
+            a_jvm_gets_file_jar_and_folder_from_us
+            we_get_file_jar_and_folder_from_a_jvm
+            a_jvm_is_told_that_we_do_not_serve_a_file
+            we_are_told_that_a_jvm_does_not_serve_a_file
+            a_gibibyte_comes_whole_in_both_directions
+            a_file_that_a_jvm_does_not_finish_is_no_file;
         master:
             a_standalone_master_tells_its_state;
     }
@@ -167,3 +213,6 @@ async fn main() -> std::process::ExitCode {
         std::process::ExitCode::FAILURE
     }
 }
+
+/// No case takes nearly as long, on a slow machine either.
+const LIMIT: Duration = Duration::from_secs(150);

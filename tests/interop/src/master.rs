@@ -3,15 +3,14 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
 use spark_rpc::RpcEnv;
 use spark_rpc_standalone::{RecoveryState, RequestMasterState};
 use tokio::process::{Child, Command};
 
-use crate::{Outcome, World, same};
+use crate::{Outcome, World, eventually, same};
 
-pub(crate) async fn a_standalone_master_tells_its_state(world: &mut World) -> Outcome {
+pub(crate) async fn a_standalone_master_tells_its_state(world: &World) -> Outcome {
     let port = free_port()?;
     let url = format!("spark://127.0.0.1:{port}");
     let number = port.to_string();
@@ -105,22 +104,4 @@ fn free_port() -> Result<u16, String> {
         .local_addr()
         .map(|address| address.port())
         .map_err(|error| error.to_string())
-}
-
-/// Tries until it succeeds, for a minute.
-async fn eventually<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
-    what: &str,
-    attempt: impl Fn() -> F,
-) -> Result<T, String> {
-    let until = tokio::time::Instant::now() + Duration::from_secs(60);
-    loop {
-        match attempt().await {
-            Ok(found) => return Ok(found),
-            Err(error) if tokio::time::Instant::now() > until => {
-                return Err(format!("never: {what}; in the end {error}"));
-            }
-            // tidy: allow(sleep): between two looks at something that nobody announces.
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-        }
-    }
 }

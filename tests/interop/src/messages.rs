@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use spark_rpc::codec::JavaValue;
 use spark_rpc::javaobj::{JavaArray, JavaObject};
 use spark_rpc::{
-    BoxError, EndpointContext, Reply, RpcAddress, RpcCallContext, RpcEndpointRef, RpcMessage, rpc_endpoint,
+    BoxError, ConnectionError, EndpointContext, Reply, RpcAddress, RpcCallContext, RpcEndpointRef,
+    RpcMessage, rpc_endpoint,
 };
 
 type Longs = Vec<i64>;
@@ -115,6 +116,9 @@ messages! {
     AskUnit(()) -> ();
     #[java(transparent)]
     AskDouble(f64) -> f64;
+    /// A reply outside of Unicode's first plane is no `char` of Java's.
+    #[java(transparent)]
+    AskChar(char) -> char;
     #[java(transparent)]
     AskNone(Option<i32>) -> Option<i32>;
     #[java(transparent)]
@@ -233,11 +237,22 @@ impl Lab {
                 "not in this state",
             )) as BoxError),
             "silent" => self.held.push(reply),
+            "held" => reply.send(self.held.len().to_string()),
+            "release" => {
+                reply.send(format!("{} released", self.held.len()));
+                for held in self.held.drain(..) {
+                    held.send("late".to_owned());
+                }
+            }
             "drop" => drop(reply),
             "panic" => panic!("the handler went off"),
             "notes" => reply.send(std::mem::take(&mut self.notes).join(",")),
             other => reply.fail(format!("what is {other}?")),
         }
+    }
+
+    async fn char(&mut self, AskChar(_): AskChar) -> char {
+        '😀'
     }
 
     fn note(&mut self, note: Note) {
@@ -280,6 +295,10 @@ impl Lab {
 
     fn on_disconnected(&mut self, address: &RpcAddress, _: &EndpointContext) {
         self.events.push(format!("disconnected {address}"));
+    }
+
+    fn on_network_error(&mut self, _: &ConnectionError, address: &RpcAddress, _: &EndpointContext) {
+        self.events.push(format!("error {address}"));
     }
 }
 
