@@ -14,6 +14,7 @@ mod endpoint;
 #[cfg(test)]
 mod endpoint_tests;
 mod error;
+mod expiry;
 pub(crate) mod material;
 #[cfg(test)]
 mod material_tests;
@@ -24,8 +25,9 @@ mod verifier;
 
 pub use certificate::CertificateInfo;
 pub use connection::{TlsConnection, TlsConnectionError};
-pub use endpoint::{ClientAuth, TlsClient, TlsClientOptions, TlsServer, TlsServerOptions};
+pub use endpoint::{ClientAuth, Material, TlsClient, TlsClientOptions, TlsServer, TlsServerOptions};
 pub use error::{MaterialError, TlsError};
+pub use expiry::{Expiry, ExpiryWatch};
 pub use material::{IdentitySource, TlsIdentity, TrustSource};
 pub use settings::{SslSettings, SslSettingsError};
 pub use verifier::NameCheck;

@@ -1,21 +1,18 @@
 //! What all connections of a server or client have in common, and loading it anew.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
-use sha2::{Digest, Sha256};
 
 use super::certificate::CertificateInfo;
 use super::connection::{TlsConnection, TlsConnectionError};
 use super::error::TlsError;
-use super::material::{IdentitySource, TrustSource};
+use super::material::{Digest, IdentitySource, Loaded, TlsIdentity, TrustSource, Trusted};
 use super::verifier::{NameCheck, ServerVerifier};
 use super::{MaterialError, TlsProtocol};
 
@@ -52,7 +49,8 @@ impl TlsServer {
     ///
     /// [`TlsError`].
     pub fn new(options: TlsServerOptions) -> Result<Self, TlsError> {
-        let reloading = Reloading::new(load_server(&options)?);
+        let parts = options.sources().load()?;
+        let reloading = Reloading::new(server_config(&options, &parts)?, parts);
         Ok(Self { options, reloading })
     }
 
@@ -66,32 +64,30 @@ impl TlsServer {
         Ok(TlsConnection::new(ServerConnection::new(config)?.into()))
     }
 
-    /// Reads all files again, and tells whether new connections get something new. Connections that are open stay as
-    /// they are. To be called from time to time; nothing here has a clock.
+    /// Reads files again, and tells whether new connections get something new. Connections that are open stay as they are.
+    /// To be called from time to time; nothing here has a clock.
     ///
     /// # Errors
     ///
     /// [`TlsError`]: what was loaded before stays in use.
-    pub fn reload(&self) -> Result<bool, TlsError> {
-        Ok(self.reloading.replace(load_server(&self.options)?))
-    }
-
-    /// How often something new was loaded.
-    #[must_use]
-    pub fn reloads(&self) -> u64 {
-        self.reloading.count.load(Ordering::Relaxed)
+    pub fn reload(&self, what: Material) -> Result<bool, TlsError> {
+        let sources = self.options.sources();
+        self.reloading
+            .reload(&sources, what, |parts| server_config(&self.options, parts))
     }
 
     /// The certificates in use, the own one first.
     #[must_use]
     pub fn certificates(&self) -> Vec<CertificateInfo> {
-        self.reloading.current().certificates.clone()
+        let current = self.reloading.current();
+        let identity = current.parts.identity.as_ref();
+        identity.map_or_else(Vec::new, |identity| identity.value.certificates().to_vec())
     }
 
-    /// When the first of the certificates in use expires, for a metric and a warning in time.
+    /// The first of the certificates in use to expire, for a metric and a warning in time.
     #[must_use]
-    pub fn expires_at(&self) -> Option<SystemTime> {
-        self.reloading.current().expires_at()
+    pub fn first_to_expire(&self) -> Option<CertificateInfo> {
+        self.reloading.current().parts.first_to_expire()
     }
 }
 
@@ -131,7 +127,8 @@ impl TlsClient {
     ///
     /// [`TlsError`].
     pub fn new(options: TlsClientOptions) -> Result<Self, TlsError> {
-        let reloading = Reloading::new(load_client(&options)?);
+        let parts = options.sources().load()?;
+        let reloading = Reloading::new(client_config(&options, &parts)?, parts);
         Ok(Self { options, reloading })
     }
 
@@ -155,25 +152,21 @@ impl TlsClient {
         Ok(TlsConnection::new(ClientConnection::new(config, name)?.into()))
     }
 
-    /// Reads all files again, as [`TlsServer::reload`] does.
+    /// Reads files again, as [`TlsServer::reload`] does.
     ///
     /// # Errors
     ///
     /// [`TlsError`]: what was loaded before stays in use.
-    pub fn reload(&self) -> Result<bool, TlsError> {
-        Ok(self.reloading.replace(load_client(&self.options)?))
+    pub fn reload(&self, what: Material) -> Result<bool, TlsError> {
+        let sources = self.options.sources();
+        self.reloading
+            .reload(&sources, what, |parts| client_config(&self.options, parts))
     }
 
-    /// How often something new was loaded.
+    /// The first of the client's own certificates to expire, if it has any.
     #[must_use]
-    pub fn reloads(&self) -> u64 {
-        self.reloading.count.load(Ordering::Relaxed)
-    }
-
-    /// When the first of the client's own certificates expires, if it has any.
-    #[must_use]
-    pub fn expires_at(&self) -> Option<SystemTime> {
-        self.reloading.current().expires_at()
+    pub fn first_to_expire(&self) -> Option<CertificateInfo> {
+        self.reloading.current().parts.first_to_expire()
     }
 }
 
@@ -187,67 +180,145 @@ impl fmt::Debug for TlsClient {
     }
 }
 
-/// What was loaded at one moment.
-struct Loaded<C> {
-    config: Arc<C>,
-    certificates: Vec<CertificateInfo>,
-    /// Says whether a file has changed, however it was replaced.
-    seen: [u8; 32],
+/// What can be loaded anew by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Material {
+    /// The own key and its certificates.
+    Identity,
+    /// The certificates that peers are checked against.
+    Trust,
 }
 
-impl<C> Loaded<C> {
-    fn expires_at(&self) -> Option<SystemTime> {
-        self.certificates
-            .iter()
-            .map(|certificate| certificate.not_after)
-            .min()
+impl TlsServerOptions {
+    fn sources(&self) -> Sources<'_> {
+        Sources {
+            identity: Some(&self.identity),
+            trust: match &self.clients {
+                ClientAuth::NotAsked => None,
+                ClientAuth::Required(trust) => Some(trust),
+            },
+        }
     }
+}
+
+impl TlsClientOptions {
+    fn sources(&self) -> Sources<'_> {
+        Sources {
+            identity: self.identity.as_ref(),
+            trust: Some(&self.trust),
+        }
+    }
+}
+
+/// Where the parts come from.
+struct Sources<'a> {
+    identity: Option<&'a IdentitySource>,
+    trust: Option<&'a TrustSource>,
+}
+
+/// What was loaded at one moment.
+#[derive(Clone, Default)]
+struct Parts {
+    identity: Option<Loaded<TlsIdentity>>,
+    trust: Option<Loaded<Trusted>>,
+}
+
+impl Sources<'_> {
+    fn load(&self) -> Result<Parts, TlsError> {
+        let mut parts = Parts::default();
+        self.renew(&mut parts, Material::Identity)?;
+        self.renew(&mut parts, Material::Trust)?;
+        Ok(parts)
+    }
+
+    /// Loads one of the parts anew if its files have changed.
+    fn renew(&self, parts: &mut Parts, what: Material) -> Result<bool, TlsError> {
+        match what {
+            Material::Identity => renew(&mut parts.identity, |seen| {
+                self.identity.map_or(Ok(None), |source| source.load(seen))
+            }),
+            Material::Trust => renew(&mut parts.trust, |seen| {
+                self.trust.map_or(Ok(None), |source| source.load(seen))
+            }),
+        }
+    }
+}
+
+fn renew<T>(
+    part: &mut Option<Loaded<T>>,
+    load: impl FnOnce(Option<&Digest>) -> Result<Option<Loaded<T>>, TlsError>,
+) -> Result<bool, TlsError> {
+    let changed = load(part.as_ref().map(|part| &part.seen))?;
+    let is_new = changed.is_some();
+    if is_new {
+        *part = changed;
+    }
+    Ok(is_new)
+}
+
+impl Parts {
+    fn first_to_expire(&self) -> Option<CertificateInfo> {
+        let identity = self.identity.as_ref()?;
+        Some(identity.value.first_to_expire().clone())
+    }
+}
+
+/// A configuration, and the parts that it was made of.
+struct Current<C> {
+    config: Arc<C>,
+    parts: Parts,
 }
 
 struct Reloading<C> {
-    current: RwLock<Arc<Loaded<C>>>,
-    count: AtomicU64,
+    current: RwLock<Arc<Current<C>>>,
+    /// One at a time: each begins with what the last one has left.
+    reloading: Mutex<()>,
 }
 
 impl<C> Reloading<C> {
-    fn new(loaded: Loaded<C>) -> Self {
+    fn new(config: C, parts: Parts) -> Self {
+        let config = Arc::new(config);
         Self {
-            current: RwLock::new(Arc::new(loaded)),
-            count: AtomicU64::new(0),
+            current: RwLock::new(Arc::new(Current { config, parts })),
+            reloading: Mutex::new(()),
         }
     }
 
-    fn current(&self) -> Arc<Loaded<C>> {
+    fn current(&self) -> Arc<Current<C>> {
         // Nothing can panic while the lock is held, so that a poisoned one is as good as any.
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn replace(&self, loaded: Loaded<C>) -> bool {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if current.seen == loaded.seen {
-            return false;
+    fn reload(
+        &self,
+        sources: &Sources<'_>,
+        what: Material,
+        configure: impl FnOnce(&Parts) -> Result<C, TlsError>,
+    ) -> Result<bool, TlsError> {
+        let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parts = self.current().parts.clone();
+        if !sources.renew(&mut parts, what)? {
+            return Ok(false);
         }
-        *current = Arc::new(loaded);
-        self.count.fetch_add(1, Ordering::Relaxed);
-        true
+        let config = Arc::new(configure(&parts)?);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Current { config, parts });
+        Ok(true)
     }
 }
 
-fn load_server(options: &TlsServerOptions) -> Result<Loaded<ServerConfig>, TlsError> {
-    let mut seen = Sha256::new();
-    let identity = options.identity.load(&mut seen)?;
+fn server_config(options: &TlsServerOptions, parts: &Parts) -> Result<ServerConfig, TlsError> {
     let provider = options.protocol.provider();
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(options.protocol.versions())?;
-    let builder = match &options.clients {
-        ClientAuth::NotAsked => builder.with_no_client_auth(),
-        ClientAuth::Required(trust) => {
-            let trusted = trust.load(&mut seen)?.ok_or(MaterialError::Format(
+    let builder = match &parts.trust {
+        None => builder.with_no_client_auth(),
+        Some(trust) => {
+            let trusted = trust.value.as_ref().ok_or(MaterialError::Format(
                 "clients that must show a certificate need a trust that it is checked against",
             ))?;
             let mut roots = RootCertStore::empty();
             for certificate in trusted {
-                roots.add(certificate)?;
+                roots.add(certificate.clone())?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
                 .build()
@@ -255,39 +326,29 @@ fn load_server(options: &TlsServerOptions) -> Result<Loaded<ServerConfig>, TlsEr
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.key())));
+    let identity = parts.identity.as_ref().ok_or(MaterialError::NoKey)?;
+    let key = SingleCertAndKey::from(identity.value.key());
+    let mut config = builder.with_cert_resolver(Arc::new(key));
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(Loaded {
-        config: Arc::new(config),
-        certificates: identity.certificates().to_vec(),
-        seen: seen.finalize().into(),
-    })
+    Ok(config)
 }
 
-fn load_client(options: &TlsClientOptions) -> Result<Loaded<ClientConfig>, TlsError> {
-    let mut seen = Sha256::new();
-    let trust = options.trust.load(&mut seen)?;
-    let identity = options
-        .identity
-        .as_ref()
-        .map(|identity| identity.load(&mut seen))
-        .transpose()?;
+fn client_config(options: &TlsClientOptions, parts: &Parts) -> Result<ClientConfig, TlsError> {
     let provider = options.protocol.provider();
+    let trust = parts.trust.as_ref().and_then(|trust| trust.value.clone());
     let verifier = ServerVerifier::new(Arc::clone(&provider), trust, options.names)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(options.protocol.versions())?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
-    let mut config = match &identity {
-        Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.key()))),
+    let mut config = match &parts.identity {
+        Some(identity) => {
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.value.key())))
+        }
         None => builder.with_no_client_auth(),
     };
     config.resumption = Resumption::disabled();
     config.enable_sni = options.names == NameCheck::Host;
-    Ok(Loaded {
-        config: Arc::new(config),
-        certificates: identity.map_or_else(Vec::new, |identity| identity.certificates().to_vec()),
-        seen: seen.finalize().into(),
-    })
+    Ok(config)
 }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use p12_keystore::{KeyStore, KeyStoreEntry, Pkcs12ImportPolicy};
 use pkcs8::EncryptedPrivateKeyInfoRef;
@@ -11,7 +10,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::certificate::CertificateInfo;
@@ -82,13 +81,12 @@ impl TlsIdentity {
         &self.certificates
     }
 
-    /// When the first of the certificates expires.
+    /// The first of the certificates to expire.
     #[must_use]
-    pub fn expires_at(&self) -> SystemTime {
+    pub fn first_to_expire(&self) -> &CertificateInfo {
         self.certificates
             .iter()
-            .map(|certificate| certificate.not_after)
-            .min()
+            .min_by_key(|certificate| certificate.not_after)
             .expect("an identity has a certificate")
     }
 
@@ -129,24 +127,22 @@ pub enum IdentitySource {
 }
 
 impl IdentitySource {
-    /// Loads the identity, and notes in `seen` what was read.
-    pub(super) fn load(&self, seen: &mut Sha256) -> Result<TlsIdentity, TlsError> {
+    /// Loads the identity; `None` if its files are those that were `seen` last time.
+    pub(super) fn load(&self, seen: Option<&Digest>) -> Result<Option<Loaded<TlsIdentity>>, TlsError> {
         match self {
-            Self::Memory(identity) => Ok(identity.clone()),
-            Self::Pem { chain, key, password } => {
-                let certificates = read(chain, seen)?;
-                let key_bytes = read(key, seen)?;
-                TlsIdentity::from_pem(&certificates, &key_bytes, password.as_ref()).map_err(|cause| {
+            Self::Memory(identity) => Ok(given(seen, || Ok(identity.clone()))?),
+            Self::Pem { chain, key, password } => read([chain, key], seen, |[certificates, key_bytes]| {
+                TlsIdentity::from_pem(certificates, key_bytes, password.as_ref()).map_err(|cause| {
                     let path = match cause {
                         MaterialError::NoCertificate | MaterialError::Certificate(_) => chain,
                         _ => key,
                     };
                     in_file(path, cause)
                 })
-            }
-            Self::KeyStore { path, password } => {
-                TlsIdentity::from_pkcs12(&read(path, seen)?, password).map_err(|cause| in_file(path, cause))
-            }
+            }),
+            Self::KeyStore { path, password } => read([path], seen, |[store]| {
+                TlsIdentity::from_pkcs12(store, password).map_err(|cause| in_file(path, cause))
+            }),
         }
     }
 }
@@ -169,17 +165,80 @@ pub enum TrustSource {
 }
 
 impl TrustSource {
-    /// Loads the trusted certificates, and notes in `seen` what was read; `None` for everybody.
-    pub(super) fn load(&self, seen: &mut Sha256) -> Result<Option<Vec<CertificateDer<'static>>>, TlsError> {
-        Ok(match self {
-            Self::Anybody => None,
-            Self::Pem(bytes) => Some(certificates(bytes)?),
-            Self::File { path, password } => {
-                let bytes = read(path, seen)?;
-                Some(trusted(&bytes, password.as_ref()).map_err(|cause| in_file(path, cause))?)
-            }
-        })
+    /// Loads the trusted certificates; `None` if their file is the one that was `seen` last time.
+    pub(super) fn load(&self, seen: Option<&Digest>) -> Result<Option<Loaded<Trusted>>, TlsError> {
+        match self {
+            Self::Anybody => given(seen, || Ok(None)),
+            Self::Pem(bytes) => given(seen, || Ok(Some(certificates(bytes)?))),
+            Self::File { path, password } => read([path], seen, |[bytes]| {
+                let trusted = trusted(bytes, password.as_ref()).map_err(|cause| in_file(path, cause))?;
+                Ok(Some(trusted))
+            }),
+        }
     }
+}
+
+/// Certificates to trust; `None` trusts everybody.
+pub(super) type Trusted = Option<Vec<CertificateDer<'static>>>;
+
+/// Says whether files have changed, however they were replaced.
+pub(super) type Digest = [u8; 32];
+
+/// What was loaded, and from which bytes.
+#[derive(Clone)]
+pub(super) struct Loaded<T> {
+    pub(super) value: T,
+    pub(super) seen: Digest,
+}
+
+/// What does not come from files never changes.
+fn given<T>(
+    seen: Option<&Digest>,
+    value: impl FnOnce() -> Result<T, MaterialError>,
+) -> Result<Option<Loaded<T>>, TlsError> {
+    if seen.is_some() {
+        return Ok(None);
+    }
+    let value = value()?;
+    Ok(Some(Loaded { value, seen: [0; 32] }))
+}
+
+/// Makes something of the content of files, unless it is what was `seen`: opening a store costs much, reading it little.
+fn read<T, const N: usize>(
+    paths: [&PathBuf; N],
+    seen: Option<&Digest>,
+    make: impl FnOnce([&[u8]; N]) -> Result<T, TlsError>,
+) -> Result<Option<Loaded<T>>, TlsError> {
+    let mut contents = [(); N].map(|()| Zeroizing::new(Vec::new()));
+    let mut sha = Sha256::new();
+    for (path, content) in paths.iter().zip(&mut contents) {
+        *content = read_file(path)?;
+        sha.update((content.len() as u64).to_be_bytes());
+        sha.update(&**content);
+    }
+    let now = sha.finalize().into();
+    if seen == Some(&now) {
+        return Ok(None);
+    }
+    let value = make(contents.each_ref().map(|content| &***content))?;
+    Ok(Some(Loaded { value, seen: now }))
+}
+
+/// Reads a regular file: a pipe in its place would be waited for, and a device may never end.
+fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+    let failed = |cause| TlsError::File {
+        path: path.to_owned(),
+        cause,
+    };
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() || metadata.len() > MOST_BYTES {
+        let text = "it is not a regular file of a reasonable size";
+        return Err(failed(std::io::Error::new(
+            std::io::ErrorKind::InvalidInput,
+            text,
+        )));
+    }
+    std::fs::read(path).map(Zeroizing::new).map_err(failed)
 }
 
 /// The certificates of a trust store in PEM or PKCS#12.
@@ -282,18 +341,6 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
-fn read(path: &Path, seen: &mut Sha256) -> Result<Zeroizing<Vec<u8>>, TlsError> {
-    let bytes = std::fs::read(path)
-        .map(Zeroizing::new)
-        .map_err(|cause| TlsError::File {
-            path: path.to_owned(),
-            cause,
-        })?;
-    seen.update((bytes.len() as u64).to_be_bytes());
-    seen.update(&*bytes);
-    Ok(bytes)
-}
-
 fn in_file(path: &Path, cause: MaterialError) -> TlsError {
     TlsError::Content {
         path: path.to_owned(),
@@ -302,3 +349,5 @@ fn in_file(path: &Path, cause: MaterialError) -> TlsError {
 }
 
 const JKS_MAGIC: [u8; 4] = [0xfe, 0xed, 0xfe, 0xed];
+/// The JDK's own trust store has less than a fiftieth of it.
+const MOST_BYTES: u64 = 16 << 20;

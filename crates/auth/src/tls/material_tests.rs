@@ -34,7 +34,7 @@ fn keys_in_plain_and_encrypted_pem_and_in_a_key_store_are_the_same() {
     for identity in [&plain, &encrypted, &store] {
         assert_eq!(identity.certificates().len(), 1);
         assert_eq!(identity.certificates()[0].subject, "CN=spark-lab,O=lab");
-        assert_eq!(identity.expires_at(), plain.expires_at());
+        assert_eq!(identity.first_to_expire(), plain.first_to_expire());
     }
     // An unneeded password does no harm.
     pem_identity("key.pem", Some("keypass")).unwrap();
@@ -165,7 +165,7 @@ fn expiry_is_a_value() {
     // 31 December 2030, midnight.
     let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_924_905_600);
     let day = Duration::from_secs(86_400);
-    assert_eq!(identity.expires_at(), end);
+    assert_eq!(identity.first_to_expire().not_after, end);
     assert_eq!(info.issuer, "CN=ca");
     assert_eq!(info.remaining(end - day), day);
     assert_eq!(info.remaining(end + day), Duration::ZERO);
