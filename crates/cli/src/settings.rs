@@ -90,6 +90,7 @@ impl ConfArgs {
                     "spark.ssl.rpc.certChain" => path(&self.tls_cert),
                     "spark.ssl.rpc.privateKey" => path(&self.tls_key),
                     "spark.ssl.rpc.trustStore" => path(&self.tls_ca),
+                    "spark.ssl.rpc.trustStoreReloadingEnabled" => Some("true".to_owned()),
                     _ => None,
                 },
                 |name| std::env::var(name).ok(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use spark_rpc_engine::{Bounds, Delivery};
 use spark_rpc_transport::{
     ConnectError, MAX_TIME, TransportClient, TransportClientFactory, TransportContext, TransportCounters,
-    TransportServer,
+    TransportServer, security::TlsWatch,
 };
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Semaphore, watch};
@@ -31,6 +31,7 @@ use crate::message_loop::{Seat, run_lane, run_serial};
 use crate::outbox::Peer;
 use crate::security::SecurityManager;
 use crate::timers::Timers;
+use crate::tls_task::{TlsStats, TlsTask};
 use crate::verifier::{CheckExistence, RpcEndpointVerifier};
 
 /// A place where endpoints live and from where others are reached (Spark's `RpcEnv`).
@@ -128,6 +129,7 @@ pub(crate) struct EnvShared {
     factory: TransportClientFactory,
     downloads: Arc<Downloads>,
     server: Mutex<Option<TransportServer>>,
+    tls: Option<TlsTask>,
     peers: Mutex<BTreeMap<RpcAddress, Arc<Peer>>>,
     /// Counts accepted connections, from 1.
     strangers: AtomicU64,
@@ -150,6 +152,7 @@ pub(crate) struct EnvParts {
     pub(crate) downloads: Arc<Downloads>,
     pub(crate) endpoint_threads: Option<Runtime>,
     pub(crate) security: Arc<dyn SecurityManager>,
+    pub(crate) tls: Option<TlsWatch>,
 }
 
 /// How an env ended, see [`RpcEnv::shutdown`].
@@ -190,6 +193,8 @@ pub struct EnvStats {
     pub reconnects: u64,
     /// Bytes, frames and connections.
     pub transport: Arc<TransportCounters>,
+    /// Certificates and their files, where TLS is on.
+    pub tls: Option<TlsStats>,
 }
 
 impl RpcEnv {
@@ -514,8 +519,8 @@ impl RpcEnv {
         self.shared().stats()
     }
 
-    /// Sets the gauges of the [`metrics`] facade to what they are now: queue lengths, connections, bytes, drops. Call it
-    /// before each scrape.
+    /// Sets the gauges of the [`metrics`] facade to what they are now: queue lengths, connections, bytes, drops, how
+    /// long certificates are still valid. Call it before each scrape.
     pub fn publish_metrics(&self) {
         let env = self.name().to_owned();
         let stats = self.stats();
@@ -540,6 +545,9 @@ impl RpcEnv {
         metrics::counter!("spark_rpc_handshakes_refused_total", &labels)
             .absolute(transport.handshakes_refused());
         metrics::counter!("spark_rpc_weak_sessions_total", &labels).absolute(transport.weak_sessions());
+        if let Some(tls) = &stats.tls {
+            tls.publish(&labels);
+        }
         metrics::counter!("spark_rpc_reconnects_total", &labels).absolute(stats.reconnects);
         metrics::counter!("spark_rpc_bytes_read_total", &labels).absolute(transport.bytes_read());
         metrics::counter!("spark_rpc_bytes_written_total", &labels).absolute(transport.bytes_written());
@@ -622,6 +630,7 @@ impl EnvShared {
             downloads,
             endpoint_threads,
             security,
+            tls,
         } = parts;
         let runtime = Handle::current();
         let endpoint_runtime = endpoint_threads
@@ -638,6 +647,7 @@ impl EnvShared {
             connecting: Semaphore::new(conf.max_connecting),
             endpoint_threads: Mutex::new(endpoint_threads),
             endpoint_runtime,
+            tls: tls.map(|watch| TlsTask::start(watch, &runtime)),
             runtime,
             address: OnceLock::new(),
             context,
@@ -840,6 +850,10 @@ impl EnvShared {
             self.downloads.close(left),
         )
         .await;
+        if let Some(tls) = &self.tls {
+            // A disk that hangs holds no shutdown up; the task then ends by itself.
+            let _ = tokio::time::timeout(left, tls.stop()).await;
+        }
         self.end_tasks();
 
         let report = ShutdownReport {
@@ -879,6 +893,9 @@ impl EnvShared {
 
     fn end_tasks(&self) {
         self.timers.stop();
+        if let Some(tls) = &self.tls {
+            tls.abort();
+        }
         for task in std::mem::take(&mut *lock(&self.tasks)) {
             task.abort();
         }
@@ -898,6 +915,7 @@ impl EnvShared {
             unreadable: self.unreadable.load(Ordering::Relaxed),
             reconnects,
             transport: Arc::clone(self.context.counters()),
+            tls: self.tls.as_ref().map(|tls| TlsStats::of(&tls.watch)),
         }
     }
 }

@@ -173,6 +173,7 @@ impl RpcEnvFactory {
             downloads,
             endpoint_threads: threads,
             security: protection.manager,
+            tls: protection.tls,
         }));
         handlers.set_env(&shared);
         let env = RpcEnv::new(Arc::clone(&shared));

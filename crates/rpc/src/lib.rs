@@ -89,6 +89,7 @@ mod reply;
 mod rpc_handler;
 mod slot;
 mod timers;
+mod tls_task;
 mod verifier;
 
 pub use address::{InvalidAddress, RpcAddress, RpcEndpointAddress};

@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use spark_rpc_net::Network;
 pub use spark_rpc_transport::auth::engine::{EngineVersion, SessionCipher};
+pub use spark_rpc_transport::auth::tls::{CertificateInfo, SslSettings, SslSettingsError, TlsError};
 use spark_rpc_transport::auth::tls::{ClientAuth, NameCheck, TlsClient, TlsServer, TrustSource};
-pub use spark_rpc_transport::auth::tls::{SslSettings, SslSettingsError, TlsError};
 pub use spark_rpc_transport::auth::{Secret, SecretError};
 use spark_rpc_transport::security::{
     AuthClientBootstrap, AuthServerBootstrap, SecretKeyHolder, TlsClientBootstrap, TlsServerBootstrap,
+    TlsWatch, TlsWatchOptions,
 };
 pub use spark_rpc_transport::security::{AuthOptions, EngineOptions, PeerIdentity, SaslOptions};
 use spark_rpc_transport::{ClientBootstrap, ServerBootstrap};
 
 use crate::config::SecurityConf;
 use crate::error::StartError;
+pub use crate::tls_task::TlsStats;
 
 /// Decides who may connect to an env and which endpoints a peer may use (Spark's `SecurityManager`).
 ///
@@ -118,6 +120,7 @@ pub(crate) struct Protection {
     pub(crate) manager: Arc<dyn SecurityManager>,
     pub(crate) clients: Vec<Arc<dyn ClientBootstrap>>,
     pub(crate) servers: Vec<Arc<dyn ServerBootstrap>>,
+    pub(crate) tls: Option<TlsWatch>,
 }
 
 impl Protection {
@@ -134,14 +137,18 @@ impl Protection {
         });
         let mut clients: Vec<Arc<dyn ClientBootstrap>> = Vec::new();
         let mut servers: Vec<Arc<dyn ServerBootstrap>> = Vec::new();
+        let mut tls = None;
         if let Some(ssl) = &conf.ssl {
-            if serves {
-                servers.push(Arc::new(TlsServerBootstrap::new(Arc::new(tls_server(
-                    conf, ssl,
-                )?))));
+            let server = serves.then(|| tls_server(conf, ssl).map(Arc::new)).transpose()?;
+            if let Some(server) = &server {
+                servers.push(Arc::new(TlsServerBootstrap::new(Arc::clone(server))));
             }
             let client = Arc::new(tls_client(conf, ssl)?);
-            clients.push(Arc::new(TlsClientBootstrap::new(client, conf.auth.timeout)));
+            clients.push(Arc::new(TlsClientBootstrap::new(
+                Arc::clone(&client),
+                conf.auth.timeout,
+            )));
+            tls = Some(TlsWatch::new(server, Some(client), watch_options(conf, ssl)));
         }
         if manager.uses_secrets() {
             let secrets = Arc::new(Secrets(Arc::clone(&manager)));
@@ -153,6 +160,7 @@ impl Protection {
             manager,
             clients,
             servers,
+            tls,
         })
     }
 }
@@ -184,6 +192,17 @@ fn trust(ssl: &SslSettings) -> Result<TrustSource, StartError> {
             password: ssl.trust_store_password.clone(),
         }),
         None => Ok(ssl.client_options(false).map_err(StartError::Ssl)?.trust),
+    }
+}
+
+fn watch_options(conf: &SecurityConf, ssl: &SslSettings) -> TlsWatchOptions {
+    TlsWatchOptions {
+        identity: conf.reload_interval,
+        trust: match &ssl.trust_store {
+            Some(_) => ssl.reloading.then_some(ssl.reload_interval),
+            // The own certificates are the trust then.
+            None => conf.reload_interval,
+        },
     }
 }
 

@@ -6,12 +6,12 @@ mod support;
 
 use std::time::Duration;
 
-use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use metrics_util::debugging::DebuggingRecorder;
 use spark_rpc::config::{QueueBounds, RpcConf, WhenFull};
 use spark_rpc::{RpcEnv, SendError};
 use support::lab::Lab;
 use support::messages::*;
-use support::observe::capture;
+use support::observe::{Metrics, capture};
 use support::{Pair, settle};
 
 #[tokio::test(start_paused = true)]
@@ -237,54 +237,4 @@ async fn counters_of_endpoints_tell_what_is_posted_handled_and_waiting() {
     lab.log.has("note 2").await;
     settle().await;
     assert_eq!(stats(), (3, 3, 0));
-}
-
-/// What a recorder has been told.
-struct Metrics(Vec<(String, Vec<String>, DebugValue)>);
-
-impl Metrics {
-    fn of(snapshotter: &Snapshotter) -> Self {
-        let all = snapshotter.snapshot().into_vec();
-        Self(
-            all.into_iter()
-                .map(|(key, _, _, value)| {
-                    let (_, key) = key.into_parts();
-                    let labels = key.labels().map(|label| label.value().to_owned()).collect();
-                    (key.name().to_owned(), labels, value)
-                })
-                .collect(),
-        )
-    }
-
-    fn value(&self, name: &str, labels: &[&str]) -> &DebugValue {
-        let found = self
-            .0
-            .iter()
-            .find(|(known, values, _)| known == name && values == labels);
-        match found {
-            Some((_, _, value)) => value,
-            None => panic!("no {name} {labels:?} in {:?}", self.0),
-        }
-    }
-
-    fn counter(&self, name: &str, labels: &[&str]) -> u64 {
-        match self.value(name, labels) {
-            DebugValue::Counter(count) => *count,
-            other => panic!("{name} is {other:?}"),
-        }
-    }
-
-    fn gauge(&self, name: &str, labels: &[&str]) -> f64 {
-        match self.value(name, labels) {
-            DebugValue::Gauge(value) => value.into_inner(),
-            other => panic!("{name} is {other:?}"),
-        }
-    }
-
-    fn histogram(&self, name: &str, labels: &[&str]) -> Vec<f64> {
-        match self.value(name, labels) {
-            DebugValue::Histogram(values) => values.iter().map(|value| value.into_inner()).collect(),
-            other => panic!("{name} is {other:?}"),
-        }
-    }
 }

@@ -2,17 +2,14 @@
 
 mod support;
 
-use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use spark_rpc::config::{RpcConf, SecurityConf, SparkConf};
 use spark_rpc::security::{PeerIdentity, Secret, SecurityManager};
 use spark_rpc::{AskError, Handled, LookupError, RpcEnv, StartError};
 use spark_rpc_testkit::{MemoryNetwork, ScriptedPeer};
 use spark_rpc_wire::OneWayMessage;
+use support::certificates::Certificates;
 use support::lab::Lab;
 use support::messages::*;
 use support::{Pair, client, network, server, settle};
@@ -250,57 +247,6 @@ async fn a_manager_that_says_nothing_lets_nobody_in() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("Authentication failed"), "{error}");
-}
-
-/// A folder of certificates, removed in the end.
-struct Certificates(PathBuf);
-
-impl Certificates {
-    /// An authority, and a certificate for each name.
-    fn new(names: &[&str]) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("spark-rpc-tls-{}-{number}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let mut authority = CertificateParams::new(Vec::new()).unwrap();
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        authority
-            .distinguished_name
-            .push(DnType::CommonName, "test authority");
-        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
-        fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
-        for name in names {
-            let mut params = CertificateParams::new(vec![(*name).to_owned()]).unwrap();
-            params.distinguished_name.push(DnType::CommonName, *name);
-            let key = KeyPair::generate().unwrap();
-            let certificate = params.signed_by(&key, &authority).unwrap();
-            fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
-            fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
-        }
-        Self(folder)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-
-    /// Settings of one who shows the certificate of `name`, if any, and trusts the authority.
-    fn conf(&self, name: Option<&str>, more: &[(&str, &str)]) -> RpcConf {
-        let mut spark = SparkConf::from_pairs(more.iter().copied());
-        spark.set("spark.ssl.rpc.enabled", "true");
-        spark.set("spark.ssl.rpc.trustStore", self.path("ca.pem"));
-        if let Some(name) = name {
-            spark.set("spark.ssl.rpc.certChain", self.path(&format!("{name}.pem")));
-            spark.set("spark.ssl.rpc.privateKey", self.path(&format!("{name}.key")));
-        }
-        RpcConf::from_spark(&spark).unwrap()
-    }
-}
-
-impl Drop for Certificates {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 async fn tls_server(net: &MemoryNetwork, conf: RpcConf) -> RpcEnv {

@@ -20,6 +20,7 @@ mod server;
 mod session;
 mod talk;
 mod tls;
+mod tls_watch;
 
 pub use client::AuthClientBootstrap;
 pub use gate::{ClientGate, GateError, Passed, ServerGate};
@@ -27,3 +28,4 @@ pub use identity::PeerIdentity;
 pub use options::{AuthOptions, EngineOptions, SaslOptions, SecretKeyHolder};
 pub use server::AuthServerBootstrap;
 pub use tls::{TlsClientBootstrap, TlsServerBootstrap};
+pub use tls_watch::{TlsWatch, TlsWatchOptions};

@@ -48,6 +48,12 @@ pub struct SecurityConf {
     /// Default `false`. Key `spark.rpc.security.clientCertificates`, not Spark's.
     pub client_certificates: bool,
 
+    /// How often the files of the own key and certificates are looked at; `None` reads them at start only. How often the
+    /// trust store is looked at is for [`SslSettings::reloading`] to say.
+    ///
+    /// Default 10 s. Key `spark.rpc.security.reloadInterval`, not Spark's.
+    pub reload_interval: Option<Duration>,
+
     /// Whether an env may listen beyond loopback with neither a secret nor TLS.
     ///
     /// Default `false`. Key `spark.rpc.security.allowUnprotected`, not Spark's.
@@ -63,6 +69,7 @@ impl Default for SecurityConf {
             ssl: None,
             check_names: false,
             client_certificates: false,
+            reload_interval: Some(SslSettings::DEFAULT_RELOAD_INTERVAL),
             allow_unprotected: false,
         }
     }
@@ -92,6 +99,17 @@ impl SecurityConf {
                 setting: AUTH_TIMEOUT.to_owned(),
                 value: format!("{limit:?}"),
                 expected: "more than 0, at most 100 years",
+                origin: None,
+            });
+        }
+        let interval = self.reload_interval;
+        if interval
+            .is_some_and(|interval| interval < SHORTEST_RELOAD || interval > spark_rpc_transport::MAX_TIME)
+        {
+            return Err(ConfError::OutOfRange {
+                setting: RELOAD_INTERVAL.to_owned(),
+                value: format!("{:?}", interval.unwrap_or_default()),
+                expected: "0, or 1ms to 100 years",
                 origin: None,
             });
         }
@@ -151,5 +169,7 @@ pub(super) const SASL_ALWAYS: &str = "spark.network.sasl.serverAlwaysEncrypt";
 pub(super) const SASL_BLOCK: &str = "spark.network.sasl.maxEncryptedBlockSize";
 pub(super) const AUTH_TIMEOUT: &str = "spark.network.auth.rpcTimeout";
 pub(super) const SSL: &str = "spark.ssl.rpc.enabled";
+pub(super) const RELOAD_INTERVAL: &str = "spark.rpc.security.reloadInterval";
+const SHORTEST_RELOAD: Duration = Duration::from_millis(1);
 const LONGEST_USER: usize = 1024;
 const LARGEST_BLOCK: usize = 16 << 20;

@@ -13,8 +13,8 @@ use spark_rpc_transport::security::{AuthOptions, EngineOptions, SaslOptions};
 use super::error::{ConfError, REDACTED, Written};
 use super::notes::ConfWarning;
 use super::security::{
-    AUTH_TIMEOUT, AUTHENTICATE, CRYPTO, DEFAULT_TIMEOUT, SASL_ALWAYS, SASL_BLOCK, SASL_ENCRYPTION,
-    SASL_FALLBACK, SSL, SecurityConf,
+    AUTH_TIMEOUT, AUTHENTICATE, CRYPTO, DEFAULT_TIMEOUT, RELOAD_INTERVAL, SASL_ALWAYS, SASL_BLOCK,
+    SASL_ENCRYPTION, SASL_FALLBACK, SSL, SecurityConf,
 };
 use super::spark_conf::SparkConf;
 use super::units::{SizeUnit, TimeUnit};
@@ -38,6 +38,9 @@ pub(super) fn security(
         allow_unprotected: flag("spark.rpc.security.allowUnprotected")?.unwrap_or(false),
         ..SecurityConf::default()
     };
+    if let Some(interval) = spark.time(RELOAD_INTERVAL, TimeUnit::Seconds)? {
+        conf.reload_interval = (!interval.is_zero()).then_some(interval);
+    }
     if let Some(user) = spark.get("spark.rpc.security.user") {
         conf.user = user.trim().to_owned();
     }

@@ -1,5 +1,7 @@
 //! Tests of `translate_security.rs`.
 
+use std::time::Duration;
+
 use spark_rpc_transport::auth::engine::{EngineVersion, SessionCipher};
 
 use super::*;
@@ -224,4 +226,18 @@ fn the_limit_of_an_answer_has_two_keys() {
         ..SecurityConf::default()
     };
     assert!(zero.check().is_err());
+}
+
+#[test]
+fn files_are_looked_at_as_often_as_the_keys_say() {
+    let interval =
+        |text: &str| read(&[("spark.rpc.security.reloadInterval", text)]).map(|conf| conf.reload_interval);
+    assert_eq!(
+        SecurityConf::default().reload_interval,
+        Some(Duration::from_secs(10))
+    );
+    assert_eq!(interval("2m").unwrap(), Some(Duration::from_secs(120)));
+    assert_eq!(interval("0").unwrap(), None);
+    interval("1us").unwrap_err();
+    interval("soon").unwrap_err();
 }

@@ -6,6 +6,7 @@
     reason = "each test binary uses its own part of this"
 )]
 
+pub mod certificates;
 pub mod lab;
 pub mod messages;
 pub mod observe;

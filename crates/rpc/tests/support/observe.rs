@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex};
 
+use metrics_util::debugging::{DebugValue, Snapshotter};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::subscriber::DefaultGuard;
@@ -67,5 +68,55 @@ impl Visit for Line {
             name if name == self.1 => write!(self.0, " {value:?}"),
             name => write!(self.0, " {name}={value:?}"),
         };
+    }
+}
+
+/// What a recorder has been told.
+pub struct Metrics(Vec<(String, Vec<String>, DebugValue)>);
+
+impl Metrics {
+    pub fn of(snapshotter: &Snapshotter) -> Self {
+        let all = snapshotter.snapshot().into_vec();
+        Self(
+            all.into_iter()
+                .map(|(key, _, _, value)| {
+                    let (_, key) = key.into_parts();
+                    let labels = key.labels().map(|label| label.value().to_owned()).collect();
+                    (key.name().to_owned(), labels, value)
+                })
+                .collect(),
+        )
+    }
+
+    pub fn value(&self, name: &str, labels: &[&str]) -> &DebugValue {
+        let found = self
+            .0
+            .iter()
+            .find(|(known, values, _)| known == name && values == labels);
+        match found {
+            Some((_, _, value)) => value,
+            None => panic!("no {name} {labels:?} in {:?}", self.0),
+        }
+    }
+
+    pub fn counter(&self, name: &str, labels: &[&str]) -> u64 {
+        match self.value(name, labels) {
+            DebugValue::Counter(count) => *count,
+            other => panic!("{name} is {other:?}"),
+        }
+    }
+
+    pub fn gauge(&self, name: &str, labels: &[&str]) -> f64 {
+        match self.value(name, labels) {
+            DebugValue::Gauge(value) => value.into_inner(),
+            other => panic!("{name} is {other:?}"),
+        }
+    }
+
+    pub fn histogram(&self, name: &str, labels: &[&str]) -> Vec<f64> {
+        match self.value(name, labels) {
+            DebugValue::Histogram(values) => values.iter().map(|value| value.into_inner()).collect(),
+            other => panic!("{name} is {other:?}"),
+        }
     }
 }
