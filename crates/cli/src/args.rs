@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use spark_rpc::{RpcAddress, RpcEndpointAddress};
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::decode::DecodeArgs;
 use crate::serve::{ServedFolder, served_folder};
 use crate::settings::{bind_address, key_value, payload_size, positive, seconds, some_seconds};
 
@@ -45,6 +46,7 @@ pub(crate) enum Command {
     Send(SendArgs),
     Get(GetArgs),
     Bench(BenchArgs),
+    Decode(DecodeArgs),
     Completions(CompletionsArgs),
     #[command(hide = true)]
     DemoServer(DemoServerArgs),
@@ -400,6 +402,7 @@ Examples:
   spark-rpc serve --files data                             hand out files
   spark-rpc get spark://127.0.0.1:7077/data/words.txt      fetch one
   spark-rpc bench ask --in-flight 64                       measure
+  spark-rpc decode capture.bin                             what do these bytes mean?
 
 Exit codes:
   0  everything was as it should be

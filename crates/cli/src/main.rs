@@ -9,6 +9,7 @@ mod ask;
 mod bench;
 mod child;
 mod completions;
+mod decode;
 mod demo;
 mod exit;
 mod get;
@@ -53,6 +54,7 @@ fn run(command: Command, log: LevelFilter) -> Result<Exit, Failure> {
         Command::Send(args) => send::run(&args),
         Command::Get(args) => get::run(&args),
         Command::Bench(args) => bench::run(args),
+        Command::Decode(args) => decode::run(&args),
         Command::Completions(args) => {
             completions::run(args.shell);
             Ok(Exit::Done)

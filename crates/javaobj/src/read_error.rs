@@ -112,3 +112,23 @@ pub enum ReadError {
         max: usize,
     },
 }
+
+impl ReadError {
+    /// Returns where in the stream the error is.
+    pub fn at(&self) -> usize {
+        match self {
+            Self::NotJava { .. } | Self::Empty => 0,
+            Self::Truncated { at, .. }
+            | Self::UnexpectedTag { at, .. }
+            | Self::BadReference { at, .. }
+            | Self::NegativeLength { at, .. }
+            | Self::BadString { at }
+            | Self::BadName { at }
+            | Self::BadFieldType { at, .. }
+            | Self::WrongClass { at, .. }
+            | Self::Unbounded { at, .. }
+            | Self::Aborted { at, .. }
+            | Self::LimitExceeded { at, .. } => *at,
+        }
+    }
+}

@@ -20,7 +20,9 @@ impl Graph {
     ///
     /// Returns [`ReadError`] when the bytes are no stream, or exceed the limits.
     pub fn read(bytes: &[u8], limits: &Limits) -> Result<Self, ReadError> {
-        Reader::begin(bytes, None, limits)?.read_all()
+        let mut reader = Reader::begin(bytes, None, limits)?;
+        reader.read_all()?;
+        Ok(reader.graph)
     }
 
     /// Reads a whole stream; large byte arrays share its buffer instead of being copied.
@@ -29,7 +31,9 @@ impl Graph {
     ///
     /// As [`read`](Self::read).
     pub fn read_shared(bytes: &Bytes, limits: &Limits) -> Result<Self, ReadError> {
-        Reader::begin(bytes, Some(bytes), limits)?.read_all()
+        let mut reader = Reader::begin(bytes, Some(bytes), limits)?;
+        reader.read_all()?;
+        Ok(reader.graph)
     }
 
     /// Reads up to the end of the first object and returns how many bytes that were; what follows is not looked at.
@@ -40,7 +44,42 @@ impl Graph {
     ///
     /// As [`read`](Self::read), and [`ReadError::Empty`] when there is no object.
     pub fn read_first(bytes: &Bytes, limits: &Limits) -> Result<(Self, usize), ReadError> {
-        Reader::begin(bytes, Some(bytes), limits)?.read_first()
+        let mut reader = Reader::begin(bytes, Some(bytes), limits)?;
+        reader.read_first()?;
+        Ok((reader.graph, reader.at))
+    }
+
+    /// Reads as far as it goes, for those who look at streams that may be broken: all of it, or with `first` up to the end of
+    /// the first object. Returns what was read, how many bytes that were, and why it was not more.
+    ///
+    /// Objects that were not whole have the fields and elements that were there. Such a graph is there to be looked at;
+    /// writing it is no use.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use spark_rpc_javaobj::{Graph, Limits};
+    ///
+    /// let cut = Bytes::from_static(b"\xac\xed\0\x05sr\0\x01A\0\0\0\0\0\0\0\x01\x02\0\x02I\0\x01xI\0\x01yxp\0\0\0\x03\0\0");
+    /// let (graph, read, error) = Graph::read_leniently(&cut, &Limits::default(), true);
+    /// assert_eq!(graph.to_string(), "A {\n  x: 3\n}");
+    /// assert_eq!((read, error.is_some()), (cut.len() - 2, true));
+    /// ```
+    pub fn read_leniently(bytes: &Bytes, limits: &Limits, first: bool) -> (Self, usize, Option<ReadError>) {
+        let mut reader = match Reader::begin(bytes, Some(bytes), limits) {
+            Ok(reader) => reader,
+            Err(error) => return (Self::new(), 0, Some(error)),
+        };
+        let read = if first {
+            reader.read_first()
+        } else {
+            reader.read_all()
+        };
+        if let Some(broken) = reader.broken.take() {
+            reader.graph.contents.push(Content::Value(broken));
+        }
+        (reader.graph, reader.at, read.err())
     }
 }
 
@@ -63,6 +102,8 @@ struct Reader<'a> {
     open_classes: Vec<ClassId>,
     depth: usize,
     memory: usize,
+    /// After an error: the object that was not whole, on its way up to whoever holds it.
+    broken: Option<Value>,
 }
 
 /// What an object takes in memory beside its values, roughly: itself, its handle, and the headers of its vectors.
@@ -84,23 +125,25 @@ impl<'a> Reader<'a> {
             open_classes: Vec::new(),
             depth: 0,
             memory: limits.memory,
+            broken: None,
         })
     }
 
-    fn read_all(mut self) -> Result<Graph, ReadError> {
+    fn read_all(&mut self) -> Result<(), ReadError> {
         while self.at < self.input.len() {
             let content = self.read_content()?;
             self.keep(content)?;
         }
-        Ok(self.graph)
+        Ok(())
     }
 
-    fn read_first(mut self) -> Result<(Graph, usize), ReadError> {
+    fn read_first(&mut self) -> Result<(), ReadError> {
         while self.at < self.input.len() {
             let content = self.read_content()?;
+            let is_value = matches!(content, Content::Value(_));
             self.keep(content)?;
-            if self.graph.root().is_some() {
-                return Ok((self.graph, self.at));
+            if is_value {
+                return Ok(());
             }
         }
         Err(ReadError::Empty)
@@ -190,43 +233,59 @@ impl<'a> Reader<'a> {
             parts: Vec::new(),
         }))?;
         let mut parts = Vec::with_capacity(classes.len());
+        let mut read = Ok(());
         for class in classes {
-            let part = self.read_part(class)?;
+            let mut part = Part {
+                class,
+                fields: Vec::new(),
+                annotation: Vec::new(),
+            };
+            read = self.read_part(&mut part);
             parts.push(part);
+            if read.is_err() {
+                break;
+            }
         }
         self.graph.set(id, Object::Instance(Instance { class, parts }));
-        Ok(id)
+        self.whole(id, read)
     }
 
-    fn read_part(&mut self, class: ClassId) -> Result<Part, ReadError> {
+    /// Passes an object on, or if it could not be read to its end keeps it for whoever salvages the rest.
+    fn whole(&mut self, id: ObjectId, read: Result<(), ReadError>) -> Result<ObjectId, ReadError> {
+        if read.is_err() {
+            self.broken = Some(Value::Object(id));
+        }
+        read.map(|()| id)
+    }
+
+    fn read_part(&mut self, part: &mut Part) -> Result<(), ReadError> {
+        let class = part.class;
         let desc = &self.graph[class];
         let (flags, count, writes_fields) = (desc.flags(), desc.fields().len(), desc.writes_fields());
         if !flags.is_delimited() {
             let class = desc.name().to_owned();
             return Err(ReadError::Unbounded { at: self.at, class });
         }
-        let mut fields = Vec::new();
         if writes_fields {
             // Each field takes a byte at least, so its memory is paid for.
             self.need(count)?;
             self.charge(count * mem::size_of::<Value>())?;
-            fields.reserve_exact(count);
+            part.fields.reserve_exact(count);
             for index in 0..count {
                 let kind = self.graph[class].fields()[index].kind;
-                let value = self.read_field(kind)?;
-                fields.push(value);
+                match self.read_field(kind) {
+                    Ok(value) => part.fields.push(value),
+                    Err(error) => {
+                        part.fields.extend(self.broken.take());
+                        return Err(error);
+                    }
+                }
             }
         }
-        let annotation = if flags.has_annotation() {
-            self.read_annotation()?
-        } else {
-            Vec::new()
-        };
-        Ok(Part {
-            class,
-            fields,
-            annotation,
-        })
+        if flags.has_annotation() {
+            self.read_annotation(&mut part.annotation)?;
+        }
+        Ok(())
     }
 
     fn read_field(&mut self, kind: FieldKind) -> Result<Value, ReadError> {
@@ -244,16 +303,21 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads blocks and objects up to the end mark.
-    fn read_annotation(&mut self) -> Result<Vec<Item>, ReadError> {
-        let mut items = Vec::new();
+    fn read_annotation(&mut self, items: &mut Vec<Item>) -> Result<(), ReadError> {
         loop {
             let item = match self.peek()? {
                 tag::END_BLOCK_DATA => {
                     self.at += 1;
-                    return Ok(items);
+                    return Ok(());
                 }
                 tag::BLOCK_DATA | tag::BLOCK_DATA_LONG => Item::Block(self.read_block()?),
-                _ => Item::Value(self.read_value()?),
+                _ => match self.read_value() {
+                    Ok(value) => Item::Value(value),
+                    Err(error) => {
+                        items.extend(self.broken.take().map(Item::Value));
+                        return Err(error);
+                    }
+                },
             };
             self.charge(mem::size_of::<Item>())?;
             items.push(item);
@@ -302,7 +366,13 @@ impl<'a> Reader<'a> {
             return Err(self.exceeded(Limit::ArrayElements, self.limits.array_elements));
         }
         let elements = match kind {
-            FieldKind::Object | FieldKind::Array => self.read_objects(length)?,
+            FieldKind::Object | FieldKind::Array => {
+                let mut elements = Vec::new();
+                let read = self.read_objects(length, &mut elements);
+                let elements = Elements::Object(elements);
+                self.graph.set(id, Object::Array(Array { class, elements }));
+                return self.whole(id, read);
+            }
             FieldKind::Byte => Elements::Byte(self.bytes(length)?),
             FieldKind::Boolean => Elements::Boolean(self.numbers(length, |[byte]| byte != 0)?),
             FieldKind::Char => Elements::Char(self.numbers(length, u16::from_be_bytes)?),
@@ -316,15 +386,20 @@ impl<'a> Reader<'a> {
         Ok(id)
     }
 
-    fn read_objects(&mut self, length: usize) -> Result<Elements, ReadError> {
+    fn read_objects(&mut self, length: usize, elements: &mut Vec<Value>) -> Result<(), ReadError> {
         self.need(length)?;
         self.charge(length.saturating_mul(mem::size_of::<Value>()))?;
-        let mut elements = Vec::with_capacity(length);
+        elements.reserve_exact(length);
         for _ in 0..length {
-            let element = self.read_value()?;
-            elements.push(element);
+            match self.read_value() {
+                Ok(element) => elements.push(element),
+                Err(error) => {
+                    elements.extend(self.broken.take());
+                    return Err(error);
+                }
+            }
         }
-        Ok(Elements::Object(elements))
+        Ok(())
     }
 
     fn numbers<T, const N: usize>(
@@ -405,7 +480,8 @@ impl<'a> Reader<'a> {
                     self.read_proxy_class()?
                 };
                 self.open_classes.push(id);
-                let annotation = self.read_annotation()?;
+                let mut annotation = Vec::new();
+                self.read_annotation(&mut annotation)?;
                 let super_class = self.read_class()?;
                 self.open_classes.pop();
                 let desc = &mut self.graph.classes[id.0 as usize];

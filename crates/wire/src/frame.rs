@@ -19,6 +19,12 @@ impl<'a> Frame<'a> {
         Frame { data }
     }
 
+    /// Makes a frame of what follows a length field, where another than a [`FrameDecoder`](crate::FrameDecoder) has cut it out;
+    /// `None` if that is nothing, since a frame has a type byte.
+    pub fn from_body(data: Body<'a>) -> Option<Frame<'a>> {
+        (!data.is_empty()).then_some(Frame { data })
+    }
+
     /// Makes a message of the frame. Its body keeps the frame's bytes, borrowed or shared, without a copy.
     ///
     /// Bytes behind the header of a type without a body are ignored, and so is the `bodySize` that three types carry, as
