@@ -204,7 +204,8 @@ async fn main() -> std::process::ExitCode {
             a_gibibyte_comes_whole_in_both_directions
             a_file_that_a_jvm_does_not_finish_is_no_file;
         master:
-            a_standalone_master_tells_its_state;
+            a_standalone_master_tells_its_state
+            a_running_application_is_shown;
     }
     println!("{passed} passed, {failed} failed");
     if failed == 0 && passed > 0 {
