@@ -14,11 +14,12 @@ pub(crate) const HELP: &str = "\
 Usage: cargo xtask check
 
 Runs what CI runs, in this order: format, clippy, docs, tidy, msrv, catalogue, cargo deny, all tests, a short
-simulation, a release build with the demo, the interop suite if Spark's jars are in its cache. Goes on after a
-failure, except with the release build and what needs it. Ends with the count of all tests: `N passed, N failed, N skipped`.
+simulation, a release build with the demo, the interop suite. Goes on after a failure, except with the release build
+and what needs it. Ends with the count of all tests: `N passed, N failed, N skipped`.
 
-A tool that is not installed (cargo-nextest, cargo-deny) is replaced or left out, which is said. With CI=true
-in the environment both are required, and Cargo.lock must be up to date.
+A tool that is not installed (cargo-nextest, cargo-deny) is replaced or left out, which is said, and so is the interop
+suite without Java or before Spark's jars have been fetched by `cargo xtask interop`. With CI=true in the environment all
+of them are required, the jars are fetched from PyPI if they are not in the cache, and Cargo.lock must be up to date.
 ";
 
 pub(crate) fn main(args: &[String]) -> Result<(), Failure> {

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use crate::process::run;
+use crate::process::run_within;
 use crate::walk;
 
 /// The jars of one version of Spark.
@@ -95,29 +96,65 @@ fn cache() -> Result<PathBuf, String> {
         .ok_or_else(|| "neither XDG_CACHE_HOME nor HOME says where a cache may be".to_owned())
 }
 
+/// Downloads the archive with pip, takes the jars out of it and keeps nothing else.
 fn download(version: &str, cache: &Path, folder: &Path) -> Result<(), String> {
-    fs::create_dir_all(cache).map_err(|error| format!("cannot make {}: {error}", cache.display()))?;
-    let pip = ["download", "--no-deps", "--quiet", "--dest"];
-    let mut pip = Command::new("pip")
-        .args(pip)
-        .arg(cache)
-        .arg(format!("pyspark=={version}"))
-        .spawn()
-        .map_err(|error| format!("cannot run pip: {error}"))?;
-    println!("downloading Spark {version} from PyPI");
-    if !pip.wait().is_ok_and(|status| status.success()) {
-        return Err(format!("pip could not download pyspark {version}"));
-    }
-    // Unpacked beside its place, so that a half-finished folder is never taken for a whole one.
-    let half = folder.with_extension("part");
-    let archive = cache.join(format!("pyspark-{version}.tar.gz"));
-    fs::create_dir_all(&half).map_err(|error| format!("cannot make {}: {error}", half.display()))?;
-    let mut tar = Command::new("tar");
-    tar.arg("xzf").arg(&archive).arg("-C").arg(&half);
-    tar.args(["--strip-components=3", "--wildcards", "pyspark-*/deps/jars/*.jar"]);
-    if !run(&mut tar)? {
-        return Err(format!("{} is no archive of Spark", archive.display()));
-    }
-    fs::rename(&half, folder).map_err(|error| format!("cannot rename {}: {error}", half.display()))?;
-    fs::remove_file(&archive).map_err(|error| format!("cannot remove {}: {error}", archive.display()))
+    // Beside its place, so that a half-finished folder is never taken for a whole one.
+    let half = cache.join(format!("spark-{version}.part"));
+    let _ = fs::remove_dir_all(&half);
+    let jars = half.join("jars");
+    fs::create_dir_all(&jars).map_err(|error| format!("cannot make {}: {error}", jars.display()))?;
+    let began = Instant::now();
+    let fetched = fetch(version, cache, &half).and_then(|archive| {
+        let mut tar = Command::new("tar");
+        tar.arg("xzf").arg(&archive).arg("-C").arg(&jars);
+        tar.args(["--strip-components=3", "--wildcards", "pyspark-*/deps/jars/*.jar"]);
+        if !run_within(&mut tar, LIMIT)? {
+            return Err(format!("{} is no archive of Spark", archive.display()));
+        }
+        fs::rename(&jars, folder).map_err(|error| format!("cannot rename {}: {error}", jars.display()))
+    });
+    // The archive, and what is there of the jars if it went wrong.
+    let removed = fs::remove_dir_all(&half);
+    fetched?;
+    println!(
+        "Spark {version} is there after {:.0} s",
+        began.elapsed().as_secs_f64()
+    );
+    removed.map_err(|error| format!("cannot remove {}: {error}", half.display()))
 }
+
+/// Has pip put the archive into `folder`.
+fn fetch(version: &str, cache: &Path, folder: &Path) -> Result<PathBuf, String> {
+    let mut why = String::new();
+    for attempt in 1..=ATTEMPTS {
+        println!(
+            "Spark {version} is not in {}: fetching it from PyPI, 300 to 450 MB (attempt {attempt} of {ATTEMPTS}, at most \
+             {} minutes)",
+            cache.display(),
+            LIMIT.as_secs() / 60
+        );
+        let mut pip = Command::new("pip");
+        pip.args([
+            "download",
+            "--no-deps",
+            "--no-cache-dir",
+            "--progress-bar=off",
+            "--dest",
+        ])
+        .arg(folder)
+        .arg(format!("pyspark=={version}"));
+        match run_within(&mut pip, LIMIT) {
+            Ok(true) => return Ok(folder.join(format!("pyspark-{version}.tar.gz"))),
+            Ok(false) => "pip failed, see above".clone_into(&mut why),
+            Err(error) => why = error,
+        }
+        println!("Spark {version}: {why}");
+    }
+    Err(format!(
+        "pyspark {version} cannot be fetched from PyPI in {ATTEMPTS} attempts: {why}"
+    ))
+}
+
+const ATTEMPTS: u32 = 3;
+/// For one attempt; on a usual line it takes a minute.
+const LIMIT: Duration = Duration::from_secs(300);
