@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use cap_std::ambient_authority;
@@ -366,7 +366,8 @@ impl ServedFiles {
 impl StreamManager for ServedFiles {
     fn check_stream_authorization(&self, client: &TransportClient, stream_id: &str) -> Result<(), String> {
         let identity = client.identity();
-        if self.security.may_fetch(identity, stream_id) {
+        let (kind, name) = split_name(stream_id).ok_or_else(|| not_found(stream_id))?;
+        if self.security.may_fetch(identity, &format!("/{kind}/{name}")) {
             return Ok(());
         }
         let (user, subject) = (&identity.user, &identity.subject);
@@ -375,9 +376,8 @@ impl StreamManager for ServedFiles {
     }
 
     fn open_stream(&self, _: &TransportClient, stream_id: &str) -> Result<ManagedBuffer, String> {
-        let not_found = || format!("Stream '{stream_id}' was not found.");
-        let path = stream_id.strip_prefix('/').unwrap_or(stream_id);
-        let (kind, name) = path.split_once('/').ok_or_else(not_found)?;
+        let not_found = || not_found(stream_id);
+        let (kind, name) = split_name(stream_id).ok_or_else(not_found)?;
         let mut registry = self.registry();
         let space = match kind {
             "files" => Space::Files,
@@ -401,6 +401,23 @@ impl fmt::Debug for ServedFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ServedFiles")
     }
+}
+
+/// Takes the name of a stream apart: what it is looked up in, and its name there. A name has one form, but for the slash
+/// that it may begin with: where permissions are given by names, a file must not have another one. What has no name, and
+/// what contains `.`, `..` or nothing between two slashes, is `None`.
+fn split_name(stream_id: &str) -> Option<(&str, &str)> {
+    let path = stream_id.strip_prefix('/').unwrap_or(stream_id);
+    let (kind, name) = path.split_once('/')?;
+    let plain = |segment: &str| !["", ".", ".."].contains(&segment);
+    // On some systems there are more ways to write a path.
+    let normal = |component| matches!(component, Component::Normal(_));
+    let one_form = name.split('/').all(plain) && Path::new(name).components().all(normal);
+    (one_form && (!cfg!(windows) || !name.contains('\\'))).then_some((kind, name))
+}
+
+fn not_found(stream_id: &str) -> String {
+    format!("Stream '{stream_id}' was not found.")
 }
 
 fn open_folder(path: &Path) -> Result<Dir, Unfit> {

@@ -68,7 +68,9 @@ pub trait SecurityManager: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Whether `peer` may read what the env's [`FileServer`](crate::FileServer) has under `path`, such as `/files/NAME`.
-    /// Asked before it is known whether there is such a file.
+    /// Asked before it is known whether there is such a file. A path has one form: it begins with a slash, and contains
+    /// neither `.` nor `..` nor an empty segment. A file system that takes large letters for small ones, and links within
+    /// a folder, may still give a file several, so say what may be read rather than what may not.
     fn may_fetch(&self, peer: &PeerIdentity, path: &str) -> bool {
         let _ = (peer, path);
         false

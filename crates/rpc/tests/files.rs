@@ -11,7 +11,7 @@ use spark_rpc::config::{RpcConf, SparkConf, TransportConf};
 use spark_rpc::security::{PeerIdentity, Secret, SecurityManager};
 use spark_rpc::{FileError, FileServerError, RpcEnv};
 use spark_rpc_testkit::{MemoryNetwork, ScriptedPeer};
-use spark_rpc_wire::{Message, StreamResponse};
+use spark_rpc_wire::{Message, StreamRequest, StreamResponse};
 use support::{Pair, client, network};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
@@ -491,6 +491,69 @@ async fn the_security_manager_says_who_may_read_which_file() {
             .contains("access denied")
     );
     assert_eq!(read(&client, &format!("{open}/name")).await.unwrap(), b"text");
+}
+
+/// Lets nobody read what lies below `/root/closed/`, and everybody the rest.
+#[derive(Debug)]
+struct NotClosed;
+
+impl SecurityManager for NotClosed {
+    fn may_fetch(&self, _: &PeerIdentity, path: &str) -> bool {
+        !path.starts_with("/root/closed/")
+    }
+
+    fn uses_secrets(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_has_no_second_form_that_the_security_manager_does_not_know() {
+    let net = MemoryNetwork::new(1);
+    let server = RpcEnv::builder("server")
+        .network(network(&net.host("server")))
+        .bind("server:7077")
+        .security_manager(std::sync::Arc::new(NotClosed));
+    let server = server.start().await.unwrap();
+    let folder = Folder::new();
+    folder.write("open/name", "open");
+    folder.write("closed/name", "closed");
+    let files = server.file_server();
+    files.add_directory("/root", folder.0.path()).await.unwrap();
+    let mut peer = ScriptedPeer::connect(&net.host("client"), "server", 7077).await;
+    let mut ask = async |stream_id: &str| {
+        let stream_id = stream_id.to_owned();
+        peer.send(StreamRequest { stream_id }).await;
+        match peer.expect_frame().await {
+            Message::StreamFailure(failure) => failure.error,
+            Message::StreamResponse(_) => String::from_utf8(peer.expect_body().await.to_vec()).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    };
+    for closed in ["/root/closed/name", "root/closed/name"] {
+        assert!(ask(closed).await.contains("access denied"), "{closed}");
+    }
+    for other in [
+        "/root/open/../closed/name",
+        "/root/closed/../open/name",
+        "/root/./closed/name",
+        "/root//closed/name",
+        "/root/closed//name",
+        "root/open/../closed/name",
+        "/root/open/./name",
+        "/root/open/name/",
+        "/root/open/name/.",
+        "//root/open/name",
+    ] {
+        let text = ask(other).await;
+        assert!(
+            text.contains("not found") || text.contains("denied"),
+            "{other}: {text}"
+        );
+    }
+    for open in ["/root/open/name", "root/open/name"] {
+        assert_eq!(ask(open).await, "open", "{open}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
