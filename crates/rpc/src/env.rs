@@ -548,6 +548,7 @@ impl RpcEnv {
         if let Some(tls) = &stats.tls {
             tls.publish(&labels);
         }
+        metrics::counter!("spark_rpc_files_unopened_total", &labels).absolute(transport.files_unopened());
         metrics::counter!("spark_rpc_reconnects_total", &labels).absolute(stats.reconnects);
         metrics::counter!("spark_rpc_bytes_read_total", &labels).absolute(transport.bytes_read());
         metrics::counter!("spark_rpc_bytes_written_total", &labels).absolute(transport.bytes_written());

@@ -12,7 +12,7 @@ use spark_rpc_engine::{AskId, Weighed, WriteQueue};
 use spark_rpc_net::Stream;
 use tokio::task::JoinHandle;
 
-use crate::file_job::{FileJob, Pause};
+use crate::file_job::{FileJob, Pause, Unopened};
 use crate::outgoing::{Hold, Outgoing};
 
 /// Bodies that are being written; nothing else goes to the socket before they have left.
@@ -26,6 +26,7 @@ pub(crate) struct BulkWrite {
     pub(crate) weight: usize,
     /// Uploads that could not begin, for those who wait for their answers.
     pub(crate) failed_uploads: Vec<(AskId, Arc<io::Error>)>,
+    pub(crate) unopened: Unopened,
 }
 
 enum State {
@@ -74,6 +75,7 @@ impl BulkWrite {
             frames: 1,
             weight: first.weight,
             failed_uploads: Vec::new(),
+            unopened: Unopened::default(),
         };
         let first = match first.body {
             Outgoing::Ready { head, body, hold } => {
@@ -184,6 +186,7 @@ impl BulkWrite {
 
     fn came_back(&mut self, mut job: FileJob, stream: &dyn Stream) -> Poll<Result<u64, BulkError>> {
         self.failed_uploads.append(&mut job.failed_uploads);
+        self.unopened.add(std::mem::take(&mut job.unopened));
         let sent = std::mem::take(&mut job.sent);
         self.state = match std::mem::replace(&mut job.pause, Pause::Done) {
             Pause::Socket(error) => return Poll::Ready(Err(BulkError::Socket(error))),

@@ -19,6 +19,7 @@ use crate::bulk_write::{BulkError, BulkWrite};
 use crate::client::TransportClient;
 use crate::connections::Connections;
 use crate::error::ConnectionError;
+use crate::file_job::Unopened;
 use crate::guard::{guarded, report};
 use crate::handler::RpcHandler;
 use crate::intake::{Intake, IntakeEnd};
@@ -38,6 +39,8 @@ pub(crate) struct Driver {
     writing: Option<(Chunk, usize)>,
     /// A bulk body that is being written; then `writing` is empty.
     bulk: Option<Box<BulkWrite>>,
+    /// The log has been told of a file that cannot be sent.
+    said_unopened: bool,
     /// The others have had their turn since the write queue was found filled.
     yielded: bool,
     /// The last write found the socket full.
@@ -85,6 +88,7 @@ impl Driver {
             owner,
             writing: None,
             bulk: None,
+            said_unopened: false,
             yielded: false,
             blocked_since: None,
             stalled: None,
@@ -340,8 +344,21 @@ impl Driver {
                 self.wakers.extend(told.ok().flatten());
             }
             link.room_made(&mut self.wakers);
+            drop(link);
+            self.tell_unopened(&bulk.unopened);
         }
         Ok(true)
+    }
+
+    /// Counts files that could not be sent, and logs the first one of this connection.
+    fn tell_unopened(&mut self, unopened: &Unopened) {
+        let shared = self.client.shared();
+        TransportCounters::add(&shared.counters.files_unopened, unopened.count);
+        if let Some(first) = &unopened.first
+            && !std::mem::replace(&mut self.said_unopened, true)
+        {
+            tracing::warn!(peer = %shared.peer, connection = shared.id, what = first, "a file cannot be sent; later ones of this connection are only counted");
+        }
     }
 
     fn finish_chunk(&mut self, chunk: Chunk, now: Instant) {
@@ -554,7 +571,9 @@ impl Driver {
         drop(link);
         // What their owners do when bodies are released must not happen under the lock.
         bodies.for_each(drop);
-        drop(bulk);
+        if let Some(bulk) = bulk {
+            self.tell_unopened(&bulk.unopened);
+        }
         self.intake.fail(&client, &cause);
 
         TransportCounters::add(&shared.counters.frames_unwritten, unwritten.items as u64);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use spark_rpc_engine::AskId;
 
 use crate::managed_buffer::FileSegment;
-use crate::outgoing::{FileBody, FileSource, Head, Hold};
+use crate::outgoing::{FileBody, FileSource, Head, Hold, Opened};
 
 /// Bodies that lie in files and leave together, in order.
 ///
@@ -28,7 +28,16 @@ pub(crate) struct FileJob {
     finished: Vec<Hold>,
     /// Uploads that could not begin.
     pub(crate) failed_uploads: Vec<(AskId, Arc<io::Error>)>,
+    pub(crate) unopened: Unopened,
     pub(crate) pause: Pause,
+}
+
+/// Bodies that could not begin, to be counted and told. Peers can ask for what is not there as often as they like.
+#[derive(Debug, Default)]
+pub(crate) struct Unopened {
+    pub(crate) count: u64,
+    /// What the first one was, and why.
+    pub(crate) first: Option<String>,
 }
 
 /// Why a job came back.
@@ -73,6 +82,7 @@ impl FileJob {
             sent: 0,
             finished: Vec::new(),
             failed_uploads: Vec::new(),
+            unopened: Unopened::default(),
             pause: Pause::More,
         }
     }
@@ -126,9 +136,13 @@ impl FileJob {
         loop {
             let FileBody { head, source, hold } = self.waiting.pop_front()?;
             match begin(&head, source) {
-                Ok((bytes, segment)) => return Some(Current::new(bytes, Some(segment), self.copied, hold)),
+                Ok((bytes, segment)) => return Some(Current::new(bytes, segment, self.copied, hold)),
                 Err(error) => {
-                    tracing::warn!(what = ?head, %error, "a file cannot be sent");
+                    tracing::debug!(what = ?head, %error, "a file cannot be sent");
+                    self.unopened.count += 1;
+                    self.unopened
+                        .first
+                        .get_or_insert_with(|| format!("{head:?}: {error}"));
                     if let Head::Upload { id, .. } = head {
                         self.failed_uploads.push((id, Arc::new(error)));
                     } else if let Some(failure) = failure(head, &error) {
@@ -170,14 +184,28 @@ impl Current {
     }
 }
 
-/// Opens a file and makes the announcement of what is to be sent of it.
-fn begin(head: &Head, source: FileSource) -> io::Result<(Vec<u8>, FileSegment)> {
+impl Unopened {
+    /// Adds what another one has counted later.
+    pub(crate) fn add(&mut self, later: Self) {
+        self.count += later.count;
+        self.first = self.first.take().or(later.first);
+    }
+}
+
+/// Opens a file and makes the announcement of what is to be sent of it; what is in memory already stands behind that.
+fn begin(head: &Head, source: FileSource) -> io::Result<(Vec<u8>, Option<FileSegment>)> {
     let opened = catch_unwind(AssertUnwindSafe(|| source.open()));
-    let segment = opened.unwrap_or_else(|_| Err(io::Error::other("opening it panicked")))?;
+    let opened = opened.unwrap_or_else(|_| Err(io::Error::other("opening it panicked")))?;
     let mut bytes = Vec::new();
-    head.encode(segment.length, &mut bytes)
+    head.encode(opened.length(), &mut bytes)
         .map_err(io::Error::other)?;
-    Ok((bytes, segment))
+    match opened {
+        Opened::Segment(segment) => Ok((bytes, Some(segment))),
+        Opened::Bytes(body) => {
+            bytes.extend_from_slice(&body);
+            Ok((bytes, None))
+        }
+    }
 }
 
 fn failure(head: Head, error: &io::Error) -> Option<Vec<u8>> {

@@ -148,6 +148,7 @@ pub struct TransportCounters {
     pub(crate) handshakes_failed: AtomicU64,
     pub(crate) handshakes_refused: AtomicU64,
     pub(crate) weak_sessions: AtomicU64,
+    pub(crate) files_unopened: AtomicU64,
 }
 
 impl TransportCounters {
@@ -229,6 +230,12 @@ impl TransportCounters {
     #[must_use]
     pub fn weak_sessions(&self) -> u64 {
         self.weak_sessions.load(Ordering::Relaxed)
+    }
+
+    /// Files that were asked for, or to be uploaded, and could not be opened.
+    #[must_use]
+    pub fn files_unopened(&self) -> u64 {
+        self.files_unopened.load(Ordering::Relaxed)
     }
 
     pub(crate) fn add(counter: &AtomicU64, n: u64) {

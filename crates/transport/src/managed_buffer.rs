@@ -11,7 +11,8 @@ use bytes::Bytes;
 
 /// Data that a [`StreamManager`](crate::StreamManager) hands out or a client uploads (Spark's `ManagedBuffer`).
 ///
-/// They are in memory, or a part of a file that is opened already or will be when its turn has come. Files are read on
+/// They are in memory, or a part of a file that is opened already or will be when its turn has come, or they are computed
+/// then. Files are read on
 /// tokio's blocking threads, never on those that drive connections, and on a plain socket of Linux they are sent by
 /// `sendfile`.
 ///
@@ -37,7 +38,11 @@ pub(crate) enum Data {
     Bytes(Bytes),
     Open(FileSegment),
     Lazy(OpenFile),
+    Computed(Compute),
 }
+
+/// Makes a body, on a thread that may wait for a disk.
+pub(crate) type Compute = Box<dyn FnOnce() -> io::Result<Bytes> + Send>;
 
 /// Opens a file, on a thread that may wait for a disk.
 pub(crate) type OpenFile = Box<dyn FnOnce() -> io::Result<FileSegment> + Send>;
@@ -72,6 +77,13 @@ impl ManagedBuffer {
         Self::new(Data::Lazy(Box::new(open)))
     }
 
+    /// Makes a buffer of the few bytes that `compute` will return when its turn has come, once what was asked for before
+    /// has been handed to the socket. It runs on a thread that may wait; what the peer asked for later waits for it.
+    #[must_use]
+    pub fn computed(compute: impl FnOnce() -> io::Result<Bytes> + Send + 'static) -> Self {
+        Self::new(Data::Computed(Box::new(compute)))
+    }
+
     /// Calls `hook` when the buffer is released. Several hooks are called in the order in which they were given.
     #[must_use]
     pub fn on_release(mut self, hook: impl FnOnce() + Send + 'static) -> Self {
@@ -85,7 +97,7 @@ impl ManagedBuffer {
         match &self.data {
             Data::Bytes(bytes) => Some(bytes.len() as u64),
             Data::Open(segment) => Some(segment.length),
-            Data::Lazy(_) => None,
+            Data::Lazy(_) | Data::Computed(_) => None,
         }
     }
 
@@ -131,6 +143,7 @@ impl fmt::Debug for ManagedBuffer {
             Data::Bytes(_) => "bytes",
             Data::Open(_) => "file",
             Data::Lazy(_) => "file to be opened",
+            Data::Computed(_) => "to be computed",
         };
         f.debug_struct("ManagedBuffer")
             .field("kind", &kind)

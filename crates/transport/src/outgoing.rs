@@ -13,7 +13,7 @@ use spark_rpc_wire::{
 };
 
 use crate::link::TransportCounters;
-use crate::managed_buffer::{Data, FileSegment, ManagedBuffer, OpenFile, Release};
+use crate::managed_buffer::{Compute, Data, FileSegment, ManagedBuffer, OpenFile, Release};
 
 /// One entry of the bulk lane.
 #[derive(Debug)]
@@ -34,6 +34,14 @@ pub(crate) struct FileBody {
 pub(crate) enum FileSource {
     Open(FileSegment),
     Lazy(OpenFile),
+    Computed(Compute),
+}
+
+/// What a source was found to be when its turn came.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    Segment(FileSegment),
+    Bytes(Bytes),
 }
 
 /// What ends with a transfer, when it is dropped.
@@ -106,6 +114,7 @@ impl Outgoing {
             }
             Data::Open(segment) => FileSource::Open(segment),
             Data::Lazy(open) => FileSource::Lazy(open),
+            Data::Computed(compute) => FileSource::Computed(compute),
         };
         Ok(Outgoing::File(FileBody { head, source, hold }))
     }
@@ -200,10 +209,11 @@ fn encode_head_of(
 
 impl FileSource {
     /// Opens the file and looks whether it is as long as it should be. May wait for a disk.
-    pub(crate) fn open(self) -> io::Result<FileSegment> {
+    pub(crate) fn open(self) -> io::Result<Opened> {
         let segment = match self {
             FileSource::Open(segment) => segment,
             FileSource::Lazy(open) => open()?,
+            FileSource::Computed(compute) => return compute().map(Opened::Bytes),
         };
         let held = segment.file.metadata()?.len();
         if segment
@@ -215,14 +225,23 @@ impl FileSource {
             let text = format!("the file holds {held} bytes, and {length} from {offset} on were to be sent");
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
         }
-        Ok(segment)
+        Ok(Opened::Segment(segment))
     }
 
     /// Its length, if that is known before it is opened.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
             FileSource::Open(segment) => Some(segment.length),
-            FileSource::Lazy(_) => None,
+            FileSource::Lazy(_) | FileSource::Computed(_) => None,
+        }
+    }
+}
+
+impl Opened {
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Opened::Segment(segment) => segment.length,
+            Opened::Bytes(bytes) => bytes.len() as u64,
         }
     }
 }
@@ -248,6 +267,7 @@ impl fmt::Debug for FileSource {
         match self {
             FileSource::Open(segment) => segment.fmt(f),
             FileSource::Lazy(_) => f.write_str("to be opened"),
+            FileSource::Computed(_) => f.write_str("to be computed"),
         }
     }
 }

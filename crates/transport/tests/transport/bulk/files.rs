@@ -9,6 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use spark_rpc_transport::{FileSegment, ManagedBuffer, RequestError, StreamBody, TransportConf};
 
+use crate::log::Log;
+
 use super::lab::{Lab, Net, SOCKETS, Shelf, chunk, pattern, until, within, write};
 
 const LARGE: usize = 40 << 20;
@@ -329,11 +331,16 @@ async fn bytes_and_files_keep_the_order_in_which_they_were_asked_for() {
             .stream("file", move || ManagedBuffer::path(&path, 0, 70_000))
             .stream("large", || pattern(70_000))
             .stream("small", || pattern(7))
+            .stream("computed", || ManagedBuffer::computed(|| Ok(pattern(300))))
+            .stream("failing", || {
+                ManagedBuffer::computed(|| Err(std::io::Error::other("it does not add up")))
+            })
     })
     .await;
     let client = lab.client().await;
     let names = [
-        "file", "small", "missing", "file", "file", "large", "small", "file", "small",
+        "file", "small", "missing", "file", "computed", "file", "large", "failing", "small", "file", "small",
+        "computed",
     ];
     let streams = names.map(|name| {
         let client = client.clone();
@@ -348,11 +355,37 @@ async fn bytes_and_files_keep_the_order_in_which_they_were_asked_for() {
     for (name, stream) in names.into_iter().zip(streams) {
         let expected = match name {
             "small" => Some(7),
-            "missing" => None,
+            "computed" => Some(300),
+            "missing" | "failing" => None,
             _ => Some(70_000),
         };
         assert_eq!(within(stream).await.unwrap(), expected, "{name}");
     }
     fs::remove_file(lab.folder.path("file")).unwrap();
     assert!(within(client.open_stream("file", None)).await.is_err());
+}
+
+/// Whoever may connect may ask for what is not there as often as he likes.
+#[tokio::test(start_paused = true)]
+async fn files_that_cannot_be_sent_are_counted_and_logged_once_for_each_connection() {
+    let log = Log::begin();
+    let lab = lab(Net::Memory, |folder| {
+        let path = folder.join("nowhere");
+        let length = || ManagedBuffer::path("/nowhere", 0, 1);
+        Shelf::default()
+            .stream("missing", move || ManagedBuffer::path(&path, 0, 70_000))
+            .chunk(1, 0, length)
+    })
+    .await;
+    for connection in 1..=3 {
+        let client = lab.another().await;
+        for _ in 0..50 {
+            assert!(within(client.open_stream("missing", None)).await.is_err());
+            assert!(within(client.fetch_chunk(chunk(1, 0), None)).await.is_err());
+        }
+        until(|| lab.serving.counters().files_unopened() == connection * 100).await;
+        let told = log.with("WARN a file cannot be sent");
+        assert_eq!(told.len() as u64, connection, "{told:?}");
+        assert!(told.iter().all(|line| line.contains("missing")), "{told:?}");
+    }
 }
