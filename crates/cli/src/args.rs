@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Ask(AskArgs),
     Send(SendArgs),
     Get(GetArgs),
+    Status(StatusArgs),
     Bench(BenchArgs),
     Decode(DecodeArgs),
     Completions(CompletionsArgs),
@@ -236,6 +237,59 @@ pub(crate) struct GetArgs {
     pub(crate) limit: LimitArgs,
 }
 
+/// Show the workers, applications and drivers of a standalone Master
+///
+/// The Master of a standalone cluster of Spark 3.4 to 4.3 is asked by RPC, as its own web pages do. By RPC it does not tell
+/// the states of workers and applications, nor what is in use; that comes from its web server, where that answers.
+/// Nothing is changed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spark-rpc status spark://10.0.0.1:7077
+  spark-rpc status 10.0.0.1:7077 --watch --interval 5
+  spark-rpc status spark://10.0.0.1:7077 --json | jq -r '.workers[] | select(.state != \"alive\").id'
+
+With --json, one object (with --watch, one a line); what is not known is null:
+  master        url, state (alive, standby, recovering, completing_recovery), web_ui_port, rest_port,
+                web_ui_answered
+  workers       id, host, port, state (alive, dead, decommissioned, unknown), cores, cores_used, memory_mib,
+                memory_used_mib, resources (name to addresses), web_ui, last_heartbeat_ms
+  applications  id, name, user, active, state (waiting, running, finished, failed, killed, unknown), cores_wanted
+                (null: all), cores_used, memory_per_executor_mib, submitted_ms, duration_ms, driver, web_ui
+  drivers       id, main_class, jar, active, state (submitted, running, finished, relaunching, unknown, killed,
+                failed, error), worker, error, cores, memory_mib, supervised, submitted_ms
+Times are milliseconds since the beginning of 1970 by the Master's clock.
+
+Exit codes: 0 shown, 1 there is no Master or it wants authentication, 2 bad usage, 3 unreachable or no
+answer in time")]
+pub(crate) struct StatusArgs {
+    /// The Master, spark://HOST:PORT or HOST:PORT
+    pub(crate) master: RpcAddress,
+
+    /// Show it again and again, until Ctrl-C
+    #[arg(long, short)]
+    pub(crate) watch: bool,
+
+    /// Seconds between two looks of --watch
+    #[arg(long, short, value_name = "SECONDS", default_value = "2", value_parser = some_seconds, requires = "watch")]
+    pub(crate) interval: Duration,
+
+    /// Show all applications and drivers that have ended, and not only the last five
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// Do not ask the Master's web server
+    #[arg(long)]
+    pub(crate) rpc_only: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) limit: LimitArgs,
+}
+
 /// Measure one kind of work
 ///
 /// Remote works start a server process of their own, unless --connect names one that runs `spark-rpc serve`. A second of
@@ -401,6 +455,7 @@ Examples:
   spark-rpc ask spark://echo@127.0.0.1:7077 --text hello   ask it something
   spark-rpc serve --files data                             hand out files
   spark-rpc get spark://127.0.0.1:7077/data/words.txt      fetch one
+  spark-rpc status spark://10.0.0.1:7077                   look at a standalone cluster
   spark-rpc bench ask --in-flight 64                       measure
   spark-rpc decode capture.bin                             what do these bytes mean?
 

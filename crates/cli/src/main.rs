@@ -24,6 +24,7 @@ mod runtime;
 mod send;
 mod serve;
 mod settings;
+mod status;
 mod stdin;
 
 use args::{Cli, Command};
@@ -53,6 +54,7 @@ fn run(command: Command, log: LevelFilter) -> Result<Exit, Failure> {
         Command::Ask(args) => ask::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Get(args) => get::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Bench(args) => bench::run(args),
         Command::Decode(args) => decode::run(&args),
         Command::Completions(args) => {

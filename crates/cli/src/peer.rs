@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use spark_rpc::config::{RpcConf, RpcTimeout};
-use spark_rpc::{AskError, LookupError, RpcEnv, SendError, StartError};
+use spark_rpc::{AskError, LookupError, RpcEnv, RpcEnvFactory, SendError, StartError};
 
 use crate::args::LimitArgs;
 use crate::exit::Failure;
@@ -11,6 +11,11 @@ use crate::exit::Failure;
 /// An env without a listener, whose waits end with `--timeout`. Without it what the settings say counts; but Spark's own
 /// default of two minutes is too long for somebody at a terminal.
 pub(crate) async fn client(limit: &LimitArgs) -> Result<RpcEnv, Failure> {
+    client_by(limit, RpcEnvFactory::new()).await
+}
+
+/// The same, with the factory's codecs.
+pub(crate) async fn client_by(limit: &LimitArgs, factory: RpcEnvFactory) -> Result<RpcEnv, Failure> {
     let mut conf = limit.conf.to_conf()?;
     let spark = RpcConf::default();
     let limit = match limit.timeout {
@@ -24,6 +29,7 @@ pub(crate) async fn client(limit: &LimitArgs) -> Result<RpcEnv, Failure> {
         conf.drain_limit = limit;
     }
     let started = RpcEnv::builder("spark-rpc")
+        .factory(factory)
         .client_mode()
         .conf(conf)
         .start()

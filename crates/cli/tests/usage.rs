@@ -11,7 +11,9 @@ fn help_has_examples_and_the_exit_codes() {
     for word in ["Examples:", "Exit codes:", "unreachable"] {
         assert!(finished.stdout.contains(word), "{word}: {}", finished.stdout);
     }
-    for verb in ["demo", "serve", "ping", "ask", "send", "get", "bench", "decode"] {
+    for verb in [
+        "demo", "serve", "ping", "ask", "send", "get", "status", "bench", "decode",
+    ] {
         let finished = run(&[verb, "--help"]);
         assert_eq!(finished.code, Some(0), "{verb}");
         assert!(
