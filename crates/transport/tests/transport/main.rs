@@ -12,6 +12,7 @@ mod reading;
 mod requests;
 mod security;
 mod shutdown;
+mod siege;
 mod silence;
 mod sockets;
 mod streams;

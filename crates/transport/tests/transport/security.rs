@@ -405,12 +405,12 @@ async fn what_a_server_sends_right_behind_its_response_is_decrypted() {
         let (session, response) = accepted
             .accept(&Secret::new("good").unwrap(), EngineVersion::V2)
             .unwrap();
-        let mut both = crate::attacks::frame(spark_rpc_wire::RpcResponse {
+        let mut both = crate::siege::frame(spark_rpc_wire::RpcResponse {
             request_id: challenge.request_id,
             body: response.into(),
         });
         let (mut encryptor, _) = session.into_ciphers(SessionCipher::AesGcm);
-        let first = crate::attacks::frame(spark_rpc_wire::OneWayMessage { body: "first".into() });
+        let first = crate::siege::frame(spark_rpc_wire::OneWayMessage { body: "first".into() });
         encryptor.encrypt(&first, &mut both).unwrap();
         peer.send_raw(both).await;
         peer

@@ -86,6 +86,14 @@ impl Record {
             .collect()
     }
 
+    /// Everything from all connections but the one that came first.
+    pub(crate) fn all_but_first(&self) -> Vec<Seen> {
+        let seen = self.0.seen.lock().unwrap();
+        let first = seen.first().map(|(id, _)| *id);
+        let others = seen.iter().filter(|(id, _)| Some(*id) != first);
+        others.map(|(_, seen)| seen.clone()).collect()
+    }
+
     pub(crate) fn count(&self, wanted: impl Fn(&Seen) -> bool) -> usize {
         self.all().iter().filter(|seen| wanted(seen)).count()
     }
