@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::runtime::Handle;
 
 use crate::address::RpcAddress;
+use crate::file_server::DENIED;
 use crate::file_uri::FileUri;
 
 /// Why a served file cannot be read.
@@ -41,7 +42,13 @@ pub enum FileError {
     /// There is no connection to the server.
     #[error(transparent)]
     Connect(ConnectError),
-    /// The server does not serve it: there is no such file, or this side may not have it.
+    /// The server's security manager does not let this side have it, whether it is there or not.
+    #[error("{uri} may not be read by this peer: access denied")]
+    Denied {
+        /// The URI.
+        uri: String,
+    },
+    /// The server does not serve it.
     #[error("{uri} is not served: {text}")]
     NotServed {
         /// The URI.
@@ -363,6 +370,7 @@ fn named(uri: &str, opened: Result<(StreamBody, Lease), RequestError>) -> Result
             body,
             lease,
         }),
+        Err(RequestError::Failed { text }) if text.ends_with(DENIED) => Err(FileError::Denied { uri }),
         Err(RequestError::Failed { text }) => Err(FileError::NotServed { uri, text }),
         Err(source) => Err(FileError::Request { uri, source }),
     }

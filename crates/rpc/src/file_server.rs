@@ -372,7 +372,7 @@ impl StreamManager for ServedFiles {
         }
         let (user, subject) = (&identity.user, &identity.subject);
         tracing::warn!(peer = %client.peer(), user, subject, stream = stream_id, "access denied");
-        Err(format!("{stream_id} may not be read by this peer: access denied"))
+        Err(format!("{stream_id}{DENIED}"))
     }
 
     fn open_stream(&self, _: &TransportClient, stream_id: &str) -> Result<ManagedBuffer, String> {
@@ -419,6 +419,9 @@ fn split_name(stream_id: &str) -> Option<(&str, &str)> {
 fn not_found(stream_id: &str) -> String {
     format!("Stream '{stream_id}' was not found.")
 }
+
+/// What is said behind a name that the security manager refuses; a client tells it by this.
+pub(crate) const DENIED: &str = " may not be read by this peer: access denied";
 
 fn open_folder(path: &Path) -> Result<Dir, Unfit> {
     if !path.metadata()?.is_dir() {

@@ -237,7 +237,16 @@ async fn names_and_bases_are_taken_once() {
 /// FILES-01
 #[tokio::test(start_paused = true)]
 async fn nothing_outside_of_a_folder_is_served() {
-    let pair = Pair::new().await;
+    nothing_outside(Pair::new().await).await;
+}
+
+/// FILES-01
+#[tokio::test(start_paused = true)]
+async fn nothing_outside_of_a_folder_is_served_to_somebody_who_has_authenticated() {
+    nothing_outside(Pair::with_conf(with_secret()).await).await;
+}
+
+async fn nothing_outside(pair: Pair) {
     let folder = Folder::new();
     folder.write("classes/real.txt", "real");
     folder.write("classes/sub/below.txt", "below");
@@ -484,12 +493,13 @@ async fn the_security_manager_says_who_may_read_which_file() {
         .add_directory("/open", folder.0.path())
         .await
         .unwrap();
-    assert!(refusal(&client, &closed).await.contains("access denied"));
-    assert!(
-        refusal(&client, "spark://server:7077/files/nope")
-            .await
-            .contains("access denied")
-    );
+    for uri in [closed.as_str(), "spark://server:7077/files/nope"] {
+        let error = read(&client, uri).await.unwrap_err();
+        assert!(
+            matches!(&error, FileError::Denied { uri: named } if named == uri),
+            "{error}"
+        );
+    }
     assert_eq!(read(&client, &format!("{open}/name")).await.unwrap(), b"text");
 }
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use spark_rpc::config::{RpcConf, SecurityConf, SparkConf};
 use spark_rpc::security::{PeerIdentity, Secret, SecurityManager};
-use spark_rpc::{AskError, Handled, LookupError, RpcEnv, StartError};
+use spark_rpc::{AskError, FileError, Handled, LookupError, RpcEnv, StartError};
 use spark_rpc_testkit::{MemoryNetwork, ScriptedPeer};
 use spark_rpc_wire::OneWayMessage;
 use support::certificates::Certificates;
 use support::lab::Lab;
 use support::messages::*;
+use support::observe::capture;
 use support::{Pair, client, network, server, settle};
 
 fn conf(pairs: &[(&str, &str)]) -> RpcConf {
@@ -165,6 +166,14 @@ impl SecurityManager for Roles {
             _ => false,
         }
     }
+
+    fn may_fetch(&self, peer: &PeerIdentity, path: &str) -> bool {
+        match peer.user.as_deref() {
+            Some("master") => true,
+            Some("worker") => path.starts_with("/jobs/"),
+            _ => false,
+        }
+    }
 }
 
 async fn as_user(net: &MemoryNetwork, user: &str) -> RpcEnv {
@@ -223,6 +232,69 @@ async fn a_peer_uses_the_endpoints_that_it_may_use() {
         .unwrap()
         .posted;
     assert_eq!(posted, 1, "the master's own ask");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_reads_the_folders_that_it_may_read_and_refusals_are_logged() {
+    let (events, _guard) = capture();
+    let net = MemoryNetwork::new(1);
+    let env = RpcEnv::builder("server")
+        .network(network(&net.host("server")))
+        .bind("server:7077")
+        .security_manager(Arc::new(Roles))
+        .start()
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("it"), "content").unwrap();
+    for base in ["/jobs", "/keys"] {
+        env.file_server()
+            .add_directory(base, folder.path())
+            .await
+            .unwrap();
+    }
+    env.setup_endpoint("control", Lab::default()).unwrap();
+    let (master, worker) = (as_user(&net, "master").await, as_user(&net, "worker").await);
+    for (env, path, allowed) in [
+        (&master, "/jobs/it", true),
+        (&master, "/keys/it", true),
+        (&worker, "/jobs/it", true),
+        (&worker, "/keys/it", false),
+        (&worker, "/keys/nothing", false),
+    ] {
+        let opened = env.open_channel(&format!("spark://server:7077{path}")).await;
+        match opened {
+            Ok(channel) => assert!(allowed && channel.length() == 7, "{path}"),
+            Err(error) => assert!(
+                !allowed && matches!(error, FileError::Denied { .. }),
+                "{path}: {error}"
+            ),
+        }
+    }
+    let line = events.line("stream=\"/keys/it\"");
+    assert!(
+        line.starts_with("WARN") && line.contains("access denied"),
+        "{line}"
+    );
+    assert!(
+        line.contains("user=\"worker\"") && line.contains("peer=worker:"),
+        "{line}"
+    );
+
+    let control = worker
+        .setup_endpoint_ref("spark://control@server:7077")
+        .await
+        .unwrap();
+    control.ask(Sum()).await.unwrap_err();
+    let line = events.line("endpoint=\"control\"");
+    assert!(
+        line.starts_with("WARN") && line.contains("access denied"),
+        "{line}"
+    );
+    assert!(
+        line.contains("user=\"worker\"") && line.contains("peer=worker:"),
+        "{line}"
+    );
 }
 
 /// A manager that says nothing.
@@ -300,6 +372,10 @@ impl SecurityManager for BySubject {
         peer.subject.as_deref() == Some("CN=worker-1")
     }
 
+    fn may_fetch(&self, peer: &PeerIdentity, path: &str) -> bool {
+        path.starts_with("/files/") && peer.subject.as_deref() == Some("CN=worker-1")
+    }
+
     fn uses_secrets(&self) -> bool {
         false
     }
@@ -319,13 +395,17 @@ async fn a_client_is_known_by_its_certificate() {
         .await
         .unwrap();
     env.setup_endpoint("lab", Lab::default()).unwrap();
+    let file = env.file_server().add_file(files.path("ca.pem")).await.unwrap();
     let known = client(&net.host("worker-1"), files.conf(Some("worker-1"), &[])).await;
     echo(&known).await.unwrap();
+    known.open_channel(&file).await.unwrap();
 
     let other = client(&net.host("worker-2"), files.conf(Some("worker-2"), &[])).await;
     let lab = other.setup_endpoint_ref("spark://lab@server:7077").await.unwrap();
     let error = lab.ask(Echo("hi".into())).await.unwrap_err();
     assert!(matches!(error, AskError::Denied { .. }), "{error}");
+    let error = other.open_channel(&file).await.unwrap_err();
+    assert!(matches!(error, FileError::Denied { .. }), "{error}");
 
     let nobody = client(&net.host("nobody"), files.conf(None, &[])).await;
     echo(&nobody).await.unwrap_err();

@@ -142,3 +142,10 @@ pub mod inbound_of_counter {
         tell: Note;
     });
 }
+
+/// On virtual time: the next thing that is due by then has happened.
+pub async fn sleep_secs(secs: u64) {
+    // tidy: allow(sleep): virtual time, it waits for nothing.
+    tokio::time::sleep(Duration::from_secs(secs)).await;
+    settle().await;
+}
