@@ -11,6 +11,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::decode::DecodeArgs;
 use crate::serve::{ServedFolder, served_folder};
 use crate::settings::{bind_address, key_value, payload_size, positive, seconds, some_seconds};
+use crate::tap::TapArgs;
 
 /// Apache Spark's RPC layer in Rust, from a shell.
 #[derive(Debug, Parser)]
@@ -48,6 +49,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     Bench(BenchArgs),
     Decode(DecodeArgs),
+    Tap(TapArgs),
     Completions(CompletionsArgs),
     #[command(hide = true)]
     DemoServer(DemoServerArgs),
@@ -458,6 +460,7 @@ Examples:
   spark-rpc status spark://10.0.0.1:7077                   look at a standalone cluster
   spark-rpc bench ask --in-flight 64                       measure
   spark-rpc decode capture.bin                             what do these bytes mean?
+  spark-rpc tap --to 127.0.0.1:7077                        what do these two say to each other?
 
 Exit codes:
   0  everything was as it should be

@@ -26,6 +26,7 @@ mod serve;
 mod settings;
 mod status;
 mod stdin;
+mod tap;
 
 use args::{Cli, Command};
 use exit::{Exit, Failure};
@@ -57,6 +58,7 @@ fn run(command: Command, log: LevelFilter) -> Result<Exit, Failure> {
         Command::Status(args) => status::run(&args),
         Command::Bench(args) => bench::run(args),
         Command::Decode(args) => decode::run(&args),
+        Command::Tap(args) => tap::run(&args),
         Command::Completions(args) => {
             completions::run(args.shell);
             Ok(Exit::Done)

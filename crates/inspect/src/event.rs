@@ -143,7 +143,6 @@ impl What {
         }
     }
 
-    #[expect(dead_code)]
     /// About how many bytes of memory it takes.
     pub(crate) fn weight(&self) -> usize {
         let own = size_of::<Event>();

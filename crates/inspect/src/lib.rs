@@ -11,7 +11,7 @@
 //! 3. [`Decoded`] says what a frame means: its header, the envelope, the content with its Java objects.
 //! 4. A [`Story`] tells events, in text or JSON, and says of an answer which request it belongs to.
 //!
-//! [`decode`] does all of this with recorded bytes of any kind.
+//! [`decode`] does all of this with recorded bytes of any kind, a [`Tap`] with those that pass it on their way between two peers.
 //!
 //! # Examples
 //!
@@ -38,9 +38,11 @@ mod hex;
 mod input;
 mod java_json;
 mod json;
+mod outlet;
 mod printable;
 pub mod recording;
 mod story;
+mod tap;
 mod text;
 mod watch;
 
@@ -54,8 +56,10 @@ pub use hex::from_hex;
 pub use input::{Kind, decode, unhex};
 pub use java_json::java_to_json;
 pub use json::Fields;
+pub use outlet::{Inlet, Outlet, Taken, outlet};
 pub use printable::Bounds;
 pub use recording::Recorder;
 pub use story::{Story, Style, Told};
+pub use tap::{Tap, Totals};
 pub use text::short_name;
 pub use watch::{Opaque, Watch};

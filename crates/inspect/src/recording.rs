@@ -9,7 +9,8 @@ use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Event;
+use crate::event::{Event, What};
+use crate::outlet::Taken;
 
 /// The first line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,6 +52,25 @@ impl<W: Write> Recorder<W> {
     /// Returns what the writer returns.
     pub fn write(&mut self, event: &Event) -> io::Result<()> {
         self.line(event)
+    }
+
+    /// Appends what came out of a queue, and before it what was lost there.
+    ///
+    /// # Errors
+    ///
+    /// Returns what the writer returns.
+    pub fn write_taken(&mut self, taken: &Taken) -> io::Result<()> {
+        if taken.lost > 0 {
+            self.line(&Event {
+                connection: taken.event.as_ref().map_or(0, |event| event.connection),
+                at: taken
+                    .event
+                    .as_ref()
+                    .map_or_else(Default::default, |event| event.at),
+                what: What::Lost { events: taken.lost },
+            })?;
+        }
+        taken.event.as_ref().map_or(Ok(()), |event| self.line(event))
     }
 
     /// Passes everything on to where it belongs.

@@ -252,6 +252,11 @@ impl Story {
         } else if let Some(problem) = &decoded.problem {
             let _ = writeln!(details, "  at {}: {}", problem.at, Clean(&problem.text));
         }
+        if self.style.connections {
+            // The heads are what the eye runs along.
+            let lines = details.lines().map(|line| format!("        {line}\n"));
+            details = lines.collect();
+        }
         Some(Told {
             head,
             is_problem,

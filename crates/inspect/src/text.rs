@@ -239,7 +239,19 @@ impl std::fmt::Display for Dump<'_> {
                 write!(f, "{:?}", text)?;
                 f.write_str(if begin.len() < bytes.len() { "…" } else { "" })
             }
-            _ => write!(f, "{}", Hex(bytes, bounds.hex)),
+            _ => {
+                // As other tools show bytes: what is text between the others is often all one wants to know.
+                let begin = &bytes[..bytes.len().min(bounds.hex)];
+                let visible = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+                write!(f, "{}", Hex(bytes, bounds.hex))?;
+                if begin.split(|byte| !visible(byte)).any(|run| run.len() >= 3) {
+                    let text = begin
+                        .iter()
+                        .map(|byte| if visible(byte) { char::from(*byte) } else { '.' });
+                    write!(f, " |{}|", text.collect::<String>())?;
+                }
+                Ok(())
+            }
         }
     }
 }

@@ -88,7 +88,7 @@ fn is_protected(conf: &spark_rpc::config::RpcConf) -> bool {
     conf.security.secret.is_some() || conf.security.ssl.is_some()
 }
 
-fn is_loopback(address: &RpcAddress) -> bool {
+pub(crate) fn is_loopback(address: &RpcAddress) -> bool {
     let host = address.host().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
