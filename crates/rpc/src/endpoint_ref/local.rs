@@ -1,0 +1,188 @@
+//! The ways of messages within an env.
+
+use std::sync::Arc;
+
+use super::{LocalRoute, Route, RpcEndpointRef};
+use crate::ask::{Ask, LocalWait, Meta, State, timeout};
+use crate::config::RpcTimeout;
+use crate::dispatcher::DispatchError;
+use crate::error::{AskError, AskPhase, SendError};
+use crate::mailbox::{PostError, now};
+use crate::message::{OneWay, Request};
+use crate::parcel::{LocalOneWay, LocalRequest, Parcel};
+use crate::reply::Reply;
+use crate::slot::ReplySlot;
+
+impl RpcEndpointRef {
+    #[inline]
+    pub(super) fn send_local<M: OneWay>(
+        &self,
+        route: &LocalRoute,
+        message: &mut LocalOneWay<M>,
+    ) -> Result<(), SendError> {
+        let posted = route.env.dispatcher.post(
+            route.mailbox.as_ref(),
+            self.name(),
+            &mut Parcel::local(message, M::CONTROL),
+            size_of::<M>(),
+            None,
+        );
+        match posted {
+            Ok(posted) => {
+                if let Some(waker) = posted.waker {
+                    waker.wake();
+                }
+                Ok(())
+            }
+            Err(error) => Err(self.local_send_error(route, M::NAME, &error)),
+        }
+    }
+
+    pub(super) fn local_send_error(
+        &self,
+        route: &LocalRoute,
+        message: &'static str,
+        error: &DispatchError,
+    ) -> SendError {
+        let endpoint = || self.name().to_owned();
+        match error {
+            DispatchError::EnvStopped => SendError::EnvStopped,
+            DispatchError::NotFound | DispatchError::Refused(PostError::Stopped) => {
+                SendError::EndpointNotFound { endpoint: endpoint() }
+            }
+            DispatchError::Refused(PostError::Full(full)) => {
+                if let Some(mailbox) = &route.mailbox
+                    && mailbox.counters().rejected()
+                {
+                    tracing::warn!(endpoint = self.name(), message, %full, "the inbox refuses messages");
+                }
+                SendError::Full {
+                    endpoint: self.address().clone(),
+                    reason: format!("inbox {full}"),
+                }
+            }
+            DispatchError::Refused(PostError::Unknown | PostError::Undecodable(_)) => {
+                SendError::UnknownMessage {
+                    endpoint: endpoint(),
+                    message,
+                }
+            }
+        }
+    }
+
+    pub(super) fn ask_local<M: Request>(
+        &self,
+        route: &LocalRoute,
+        message: M,
+        meta: &Meta,
+    ) -> State<M::Reply> {
+        let slot = ReplySlot::take();
+        let name = match &route.mailbox {
+            Some(mailbox) => Arc::clone(mailbox.name()),
+            None => Arc::from(self.name()),
+        };
+        let reply = Reply::local(Arc::clone(&slot), name);
+        let mut parcel = LocalRequest(Some((message, reply)));
+        match self.post_request(route, &mut parcel) {
+            Ok(number) => State::Local(LocalWait::new(slot, number)),
+            Err(DispatchError::Refused(PostError::Full(_))) => {
+                let reference = self.clone();
+                let (deadline, began) = (meta.deadline(), meta.began);
+                let timeout = Arc::clone(&meta.timeout);
+                State::Slow(Box::pin(async move {
+                    reference
+                        .ask_local_when_room(parcel, slot, deadline, began, timeout)
+                        .await
+                }))
+            }
+            Err(error) => {
+                let error = self.local_ask_error(M::NAME, error);
+                // The handle must not answer that it was dropped.
+                if let Some((_, reply)) = parcel.0.take() {
+                    reply.refuse(crate::error::Failure::EnvStopped);
+                }
+                State::Failed(Some(error))
+            }
+        }
+    }
+
+    async fn ask_local_when_room<M: Request>(
+        self,
+        mut parcel: LocalRequest<M>,
+        slot: Arc<ReplySlot<M::Reply>>,
+        deadline: std::time::Instant,
+        began: std::time::Instant,
+        timeout_setting: Arc<RpcTimeout>,
+    ) -> Result<M::Reply, AskError> {
+        let Route::Local(route) = &self.inner.route else {
+            return Err(self.no_route_ask());
+        };
+        let meta = Meta {
+            reference: self.clone(),
+            message: M::NAME,
+            timeout: timeout_setting,
+            began,
+        };
+        let until = tokio::time::Instant::from_std(deadline);
+        loop {
+            match self.post_request(route, &mut parcel) {
+                Ok(number) => {
+                    let room = now().saturating_duration_since(began);
+                    let wait = LocalWait::after_room(slot, number, room);
+                    return Ask::new(State::Local(wait), meta, None).await;
+                }
+                Err(DispatchError::Refused(PostError::Full(_))) => {
+                    if tokio::time::timeout_at(until, self.room(size_of::<M>()))
+                        .await
+                        .is_err()
+                    {
+                        let phases = vec![(AskPhase::WaitingForRoom, now().saturating_duration_since(began))];
+                        return Err(timeout(&meta, None, phases));
+                    }
+                }
+                Err(error) => return Err(self.local_ask_error(M::NAME, error)),
+            }
+        }
+    }
+
+    fn post_request<M: Request>(
+        &self,
+        route: &LocalRoute,
+        parcel: &mut LocalRequest<M>,
+    ) -> Result<u64, DispatchError> {
+        let posted = route.env.dispatcher.post(
+            route.mailbox.as_ref(),
+            self.name(),
+            &mut Parcel::local(parcel, M::CONTROL),
+            size_of::<M>(),
+            None,
+        )?;
+        if let Some(waker) = posted.waker {
+            waker.wake();
+        }
+        Ok(posted.number)
+    }
+
+    fn local_ask_error(&self, message: &'static str, error: DispatchError) -> AskError {
+        let endpoint = self.name().to_owned();
+        match error {
+            DispatchError::EnvStopped => AskError::EnvStopped,
+            DispatchError::NotFound | DispatchError::Refused(PostError::Stopped) => {
+                AskError::EndpointNotFound { endpoint }
+            }
+            DispatchError::Refused(PostError::Full(full)) => AskError::Rejected {
+                endpoint,
+                reason: format!("inbox {full}"),
+            },
+            DispatchError::Refused(PostError::Unknown) => AskError::UnknownMessage {
+                endpoint,
+                message: message.to_owned(),
+            },
+            DispatchError::Refused(PostError::Undecodable(error)) => AskError::Undecodable {
+                endpoint,
+                message: message.to_owned(),
+                reason: error.to_string(),
+            },
+        }
+    }
+}
