@@ -7,7 +7,7 @@ use tokio::task::AbortHandle;
 
 use crate::endpoint::Sender;
 use crate::error::SetupError;
-use crate::mailbox::{ConnectionEvent, EndpointStats, Mailbox, PostError, PostedLetter};
+use crate::mailbox::{ConnectionEvent, EndedEndpoints, EndpointStats, Mailbox, PostError, PostedLetter};
 use crate::parcel::Parcel;
 
 /// The endpoints of one env by name.
@@ -25,6 +25,7 @@ struct Registry {
     draining: BTreeMap<u64, Entry>,
     /// Those of `open` that want connection events.
     listeners: BTreeMap<u64, Arc<dyn Mailbox>>,
+    ended: EndedEndpoints,
     next: u64,
     stopped: bool,
 }
@@ -181,8 +182,11 @@ impl Dispatcher {
             // It was aborted; its name must not lead anywhere any more.
             registry.names.remove(entry.mailbox.name());
             registry.listeners.remove(&id);
+            registry.ended.add(&entry.mailbox.stats());
         }
-        registry.draining.remove(&id);
+        if let Some(entry) = registry.draining.remove(&id) {
+            registry.ended.add(&entry.mailbox.stats());
+        }
     }
 
     /// Takes no further registrations and stops every endpoint.
@@ -222,6 +226,9 @@ impl Dispatcher {
             registry.listeners.clear();
             let mut entries = std::mem::take(&mut registry.draining);
             entries.append(&mut registry.open);
+            for entry in entries.values() {
+                registry.ended.add(&entry.mailbox.stats());
+            }
             entries
         };
         entries
@@ -240,6 +247,10 @@ impl Dispatcher {
             .values()
             .map(|entry| entry.mailbox.stats())
             .collect()
+    }
+
+    pub(crate) fn ended_stats(&self) -> EndedEndpoints {
+        self.read().ended.clone()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Registry> {

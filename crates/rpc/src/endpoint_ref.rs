@@ -182,7 +182,10 @@ impl RpcEndpointRef {
     #[inline]
     pub fn send<M: OneWay>(&self, message: M) -> Result<(), SendError> {
         match &self.inner.route {
-            Route::Local(route) => self.send_local(route, &mut LocalOneWay(Some(message))),
+            Route::Local(route) => {
+                let sent = self.send_local(route, &mut LocalOneWay(Some(message)));
+                sent.inspect_err(|error| self.count_refused(route, M::NAME, error))
+            }
             Route::Remote(route) => self.send_remote(route, &message),
             Route::None(_) => Err(self.no_route()),
         }
@@ -220,6 +223,9 @@ impl RpcEndpointRef {
                 .await
                 .is_err()
             {
+                if let Route::Local(route) = &self.inner.route {
+                    self.count_refused(route, M::NAME, &full);
+                }
                 return Err(full);
             }
         }

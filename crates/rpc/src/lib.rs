@@ -104,7 +104,7 @@ pub use error::{
 pub use factory::{RpcEnvBuilder, RpcEnvConfig, RpcEnvFactory};
 pub use file_client::{FileChannel, FileError};
 pub use file_server::{FileServer, FileServerError};
-pub use mailbox::EndpointStats;
+pub use mailbox::{EndedEndpoints, EndpointStats};
 pub use message::{Decodable, Encodable, OneWay, ReplyValue, Request, RpcMessage};
 pub use parcel::{Parcel, Raw};
 pub use reply::{RawReply, Reply};

@@ -110,12 +110,41 @@ pub struct EndpointStats {
     pub posted: u64,
     /// Messages that were begun to be handled.
     pub handled: u64,
-    /// Messages refused because a bound was reached.
+    /// Messages refused because a bound was reached; one that waited for room and found it is none of them.
     pub rejected: u64,
     /// Messages that could not be decoded, or that the endpoint has no handler for.
     pub unreadable: u64,
     /// Errors and panics of callbacks.
     pub errors: u64,
+}
+
+/// What all endpoints that have ended did together, so that nothing counted is lost with them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EndedEndpoints {
+    /// How many there were.
+    pub endpoints: u64,
+    /// Messages accepted.
+    pub posted: u64,
+    /// Messages that were begun to be handled.
+    pub handled: u64,
+    /// Messages refused because a bound was reached.
+    pub rejected: u64,
+    /// Messages that could not be decoded, or that the endpoint had no handler for.
+    pub unreadable: u64,
+    /// Errors and panics of callbacks.
+    pub errors: u64,
+}
+
+impl EndedEndpoints {
+    pub(crate) fn add(&mut self, endpoint: &EndpointStats) {
+        self.endpoints += 1;
+        self.posted += endpoint.posted;
+        self.handled += endpoint.handled;
+        self.rejected += endpoint.rejected;
+        self.unreadable += endpoint.unreadable;
+        self.errors += endpoint.errors;
+    }
 }
 
 /// Counters of one mailbox that are not part of its lock.

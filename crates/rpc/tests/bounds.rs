@@ -105,7 +105,7 @@ async fn a_full_inbox_refuses_by_bytes_and_lets_a_long_message_in_when_nothing_e
 
 #[tokio::test(start_paused = true)]
 async fn a_sender_can_wait_for_room() {
-    let (_pair, lab, near, _) = blocked(WhenFull::Reject).await;
+    let (pair, lab, near, _) = blocked(WhenFull::Reject).await;
     near.send(Note(1)).unwrap();
     near.send(Note(2)).unwrap();
     let waiting = tokio::spawn({
@@ -117,17 +117,23 @@ async fn a_sender_can_wait_for_room() {
     lab.gate.open(1);
     waiting.await.unwrap().unwrap();
     lab.log.has("note 3").await;
+    assert_eq!(lab_stats(&pair.server).rejected, 0, "it was let in");
 }
 
 #[tokio::test(start_paused = true)]
 async fn waiting_for_room_ends_with_the_ask_timeout() {
-    let (_pair, _lab, near, _) = blocked(WhenFull::Reject).await;
+    let (pair, _lab, near, _) = blocked(WhenFull::Reject).await;
     near.send(Note(1)).unwrap();
     near.send(Note(2)).unwrap();
     let began = tokio::time::Instant::now();
     let error = near.send_wait(Note(3)).await.unwrap_err();
     assert!(matches!(error, SendError::Full { .. }), "{error:?}");
     assert_eq!(began.elapsed().as_secs(), 120);
+    assert_eq!(
+        lab_stats(&pair.server).rejected,
+        1,
+        "one message, however often it was tried"
+    );
 
     let error = near.ask_within(Sum(), Duration::from_secs(3)).await.unwrap_err();
     assert_eq!(error.handled(), Handled::No);

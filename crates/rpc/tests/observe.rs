@@ -238,3 +238,24 @@ async fn counters_of_endpoints_tell_what_is_posted_handled_and_waiting() {
     settle().await;
     assert_eq!(stats(), (3, 3, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn counters_outlive_their_endpoints() {
+    let env = RpcEnv::builder("env").client_mode().start().await.unwrap();
+    let gone = env.setup_endpoint("gone", Lab::default()).unwrap();
+    let lab = Lab::default();
+    let aborted = env.setup_endpoint("aborted", lab.clone()).unwrap();
+    gone.send(Note(1)).unwrap();
+    gone.ask(Sum()).await.unwrap();
+    env.stop(&gone);
+    settle().await;
+    let ended = env.stats().ended;
+    assert_eq!((ended.endpoints, ended.posted, ended.handled), (1, 2, 2));
+
+    aborted.send(Block()).unwrap();
+    lab.log.has("blocked").await;
+    aborted.send(Note(1)).unwrap();
+    env.shutdown_within(Duration::from_secs(1)).await;
+    let ended = env.stats().ended;
+    assert_eq!((ended.endpoints, ended.posted, ended.handled), (2, 4, 3));
+}

@@ -34,33 +34,36 @@ impl RpcEndpointRef {
                 }
                 Ok(())
             }
-            Err(error) => Err(self.local_send_error(route, M::NAME, &error)),
+            Err(error) => Err(self.local_send_error(M::NAME, &error)),
         }
     }
 
-    pub(super) fn local_send_error(
-        &self,
-        route: &LocalRoute,
-        message: &'static str,
-        error: &DispatchError,
-    ) -> SendError {
+    /// Counts a message that the inbox has refused for good, and logs the first.
+    #[cold]
+    pub(super) fn count_refused(&self, route: &LocalRoute, message: &'static str, error: &SendError) {
+        if let (SendError::Full { reason, .. }, Some(mailbox)) = (error, &route.mailbox)
+            && mailbox.counters().rejected()
+        {
+            tracing::warn!(
+                endpoint = self.name(),
+                message,
+                reason,
+                "the inbox refuses messages"
+            );
+        }
+    }
+
+    pub(super) fn local_send_error(&self, message: &'static str, error: &DispatchError) -> SendError {
         let endpoint = || self.name().to_owned();
         match error {
             DispatchError::EnvStopped => SendError::EnvStopped,
             DispatchError::NotFound | DispatchError::Refused(PostError::Stopped) => {
                 SendError::EndpointNotFound { endpoint: endpoint() }
             }
-            DispatchError::Refused(PostError::Full(full)) => {
-                if let Some(mailbox) = &route.mailbox
-                    && mailbox.counters().rejected()
-                {
-                    tracing::warn!(endpoint = self.name(), message, %full, "the inbox refuses messages");
-                }
-                SendError::Full {
-                    endpoint: self.address().clone(),
-                    reason: format!("inbox {full}"),
-                }
-            }
+            DispatchError::Refused(PostError::Full(full)) => SendError::Full {
+                endpoint: self.address().clone(),
+                reason: format!("inbox {full}"),
+            },
             DispatchError::Refused(PostError::Unknown | PostError::Undecodable(_)) => {
                 SendError::UnknownMessage {
                     endpoint: endpoint(),

@@ -7,7 +7,7 @@ use spark_rpc_transport::TransportCounters;
 
 use super::shared::lock;
 use super::{EnvShared, RpcEnv};
-use crate::mailbox::EndpointStats;
+use crate::mailbox::{EndedEndpoints, EndpointStats};
 use crate::tls_task::TlsStats;
 
 /// What an env has done so far.
@@ -16,6 +16,8 @@ use crate::tls_task::TlsStats;
 pub struct EnvStats {
     /// Its endpoints, in the order of their registration.
     pub endpoints: Vec<EndpointStats>,
+    /// Those that have ended, together.
+    pub ended: EndedEndpoints,
     /// One-way messages dropped: no such endpoint, no handler, no room, no connection.
     pub dropped: u64,
     /// Messages whose envelope or content could not be read at all.
@@ -59,6 +61,7 @@ impl RpcEnv {
             tls.publish(&labels);
         }
         metrics::counter!("spark_rpc_files_unopened_total", &labels).absolute(transport.files_unopened());
+        metrics::counter!("spark_rpc_endpoints_ended_total", &labels).absolute(stats.ended.endpoints);
         metrics::counter!("spark_rpc_reconnects_total", &labels).absolute(stats.reconnects);
         metrics::counter!("spark_rpc_bytes_read_total", &labels).absolute(transport.bytes_read());
         metrics::counter!("spark_rpc_bytes_written_total", &labels).absolute(transport.bytes_written());
@@ -76,6 +79,7 @@ impl EnvShared {
             .sum();
         EnvStats {
             endpoints: self.dispatcher.stats(),
+            ended: self.dispatcher.ended_stats(),
             dropped: self.dropped.load(Ordering::Relaxed),
             unreadable: self.unreadable.load(Ordering::Relaxed),
             reconnects,
