@@ -26,11 +26,18 @@ object Files {
       f"$length ${crc.getValue}%08x"
     } finally channel.close()
 
+  private var begun: Option[ReadableByteChannel] = None
+
   val commands: PartialFunction[Array[String], String] = {
     case Array("serve-file", mode, path) => Harness.env(mode).fileServer.addFile(file(path))
     case Array("serve-jar", mode, path) => Harness.env(mode).fileServer.addJar(file(path))
     case Array("serve-directory", mode, base, path) => Harness.env(mode).fileServer.addDirectory(base, file(path))
     case Array("fetch", mode, uri) => sum(Harness.env(mode).openChannel(uri))
+    case Array("fetch-begin", mode, uri) =>
+      val channel = Harness.env(mode).openChannel(uri)
+      begun = Some(channel)
+      channel.read(ByteBuffer.allocate(1)).toString
+    case Array("fetch-end") => sum(begun.get)
     case Array("checksum", path) => sum(FileChannel.open(Paths.get(file(path).getPath)))
   }
 }

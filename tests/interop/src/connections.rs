@@ -1,14 +1,11 @@
 //! Connections that begin, end, are cut and made again, and what both sides are told of it.
 
-use std::process::Stdio;
-
 use spark_rpc::config::RpcConf;
 use spark_rpc::{AskError, RpcEnv};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 
 use crate::cutter::Cutter;
 use crate::messages::{AskText, Lab, Log, Note};
+use crate::ours::Ours;
 use crate::{Outcome, World, eventually, fails_with, same, text};
 
 pub(crate) async fn a_jvm_that_connects_and_stops_is_told_with_both_addresses(world: &World) -> Outcome {
@@ -112,9 +109,16 @@ pub(crate) async fn a_cut_connection_fails_our_ask_and_is_made_again(world: &Wor
         .flat_map(|_| [format!("connected {cut}"), format!("disconnected {cut}")])
         .chain([format!("connected {cut}")])
         .collect();
-    let seen = events.entries();
+    // The last event may be on its way to the endpoint.
+    let seen = eventually("all events", || async {
+        match events.entries() {
+            seen if seen.len() < told.len() => Err(format!("{seen:?}")),
+            seen => Ok(seen),
+        }
+    });
+    let seen = seen.await;
     env.shutdown().await;
-    same(seen, told)
+    same(seen?, told)
 }
 
 pub(crate) async fn a_cut_connection_fails_the_ask_of_a_jvm_and_is_made_again(world: &World) -> Outcome {
@@ -172,7 +176,7 @@ pub(crate) async fn our_env_that_stops_fails_asks_of_a_jvm_and_a_new_one_is_reac
 pub(crate) async fn our_killed_process_fails_asks_of_a_jvm_and_a_new_one_is_reached(
     world: &World,
 ) -> Outcome {
-    let (mut ours, address) = Ours::start("127.0.0.1:0").await?;
+    let (mut ours, address) = Ours::start("127.0.0.1:0", None).await?;
     world
         .jvm
         .run(&format!("keep killed client spark://lab@{address}"))
@@ -187,11 +191,11 @@ pub(crate) async fn our_killed_process_fails_asks_of_a_jvm_and_a_new_one_is_reac
             }
         })
         .await?;
-        ours.child.kill().await.map_err(text)
+        ours.kill().await
     });
     killed?;
     fails_with(asked, &["java.io.IOException: "])?;
-    let again = eventually("the same port", || Ours::start(&address));
+    let again = eventually("the same port", || Ours::start(&address, None));
     let (again, _) = again.await?;
     let found = world.jvm.run("notes client kept:killed 3").await;
     drop(again);
@@ -281,42 +285,4 @@ async fn they_see(world: &World, event: &str) -> Outcome {
         }
     })
     .await
-}
-
-/// A process of ours, which can be killed.
-struct Ours {
-    child: Child,
-}
-
-impl Ours {
-    /// Starts one that serves `lab` at `address`; returns the address that it got.
-    async fn start(address: &str) -> Result<(Self, String), String> {
-        let program = std::env::current_exe().map_err(text)?;
-        let mut child = Command::new(program)
-            .args(["serve", address])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(text)?;
-        let output = child.stdout.take().ok_or("no stdout")?;
-        let address = BufReader::new(output).lines().next_line().await.map_err(text)?;
-        let address = address.ok_or("our process does not serve")?;
-        Ok((Self { child }, address))
-    }
-}
-
-/// What such a process does: it serves `lab` until its input ends.
-pub(crate) async fn serve(address: &str) -> Outcome {
-    let env = RpcEnv::builder("serving")
-        .conf(RpcConf::default().with_port_max_retries(0))
-        .bind(address)
-        .start()
-        .await
-        .map_err(text)?;
-    env.setup_endpoint("lab", Lab::default()).map_err(text)?;
-    println!("{}", env.address().map(ToString::to_string).unwrap_or_default());
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    while let Ok(Some(_)) = lines.next_line().await {}
-    Ok(())
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use spark_rpc::{FileError, RpcEnv};
 use tokio::io::AsyncReadExt;
 
+use crate::ours::Ours;
 use crate::{Outcome, World, fails_with, same, text};
 
 /// The name of a file needs encoding in a URI, that in a folder does not.
@@ -142,6 +143,18 @@ pub(crate) async fn a_file_that_a_jvm_does_not_finish_is_no_file(world: &World) 
         Err(FileError::BrokenOff { uri: named, .. }) => same(named, uri),
         other => Err(format!("{other:?}")),
     }
+}
+
+pub(crate) async fn a_file_that_we_do_not_finish_is_no_file(world: &World) -> Outcome {
+    let folder = Folder::new(world, "broken-off-here")?;
+    let path = folder.path.join("gibibyte");
+    write_sparse(&path).map_err(text)?;
+    let (mut ours, uri) = Ours::start("127.0.0.1:0", Some(&path)).await?;
+    // It does not read on before it is told to, so that we cannot have sent all.
+    world.jvm.run(&format!("fetch-begin client {uri}")).await?;
+    ours.kill().await?;
+    let end = world.jvm.run("fetch-end").await;
+    fails_with(end, &["java."])
 }
 
 /// Whether what comes from `uri` is what is in the file.

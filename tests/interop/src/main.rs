@@ -1,7 +1,7 @@
 //! The suite against a real Spark: each case with a JVM on one side and us on the other, in both directions.
 //!
 //! `cargo xtask interop` fetches Spark, compiles the harness and runs this with the class path in the environment:
-//! `spark-rpc-interop LOG-FOLDER [CASE]`. With `serve ADDRESS` it is a peer that can be killed.
+//! `spark-rpc-interop LOG-FOLDER [CASE]`. With `serve ADDRESS [FILE]` it is a peer that can be killed.
 
 mod connections;
 mod cutter;
@@ -10,6 +10,7 @@ mod from_jvm;
 mod jvm;
 mod master;
 mod messages;
+mod ours;
 mod to_jvm;
 
 use std::path::{Path, PathBuf};
@@ -118,7 +119,7 @@ async fn main() -> std::process::ExitCode {
     };
     let only = args.next();
     if let (Some("serve"), Some(address)) = (logs.to_str(), &only) {
-        return match connections::serve(address).await {
+        return match ours::serve(address, args.next().as_deref().map(Path::new)).await {
             Ok(()) => std::process::ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{error}");
@@ -202,7 +203,8 @@ async fn main() -> std::process::ExitCode {
             a_jvm_is_told_that_we_do_not_serve_a_file
             we_are_told_that_a_jvm_does_not_serve_a_file
             a_gibibyte_comes_whole_in_both_directions
-            a_file_that_a_jvm_does_not_finish_is_no_file;
+            a_file_that_a_jvm_does_not_finish_is_no_file
+            a_file_that_we_do_not_finish_is_no_file;
         master:
             a_standalone_master_tells_its_state
             a_running_application_is_shown;
