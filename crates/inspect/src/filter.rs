@@ -63,6 +63,12 @@ impl Filter {
         self.conditions.is_empty()
     }
 
+    /// Tells whether there are conditions that only a frame can meet.
+    pub(crate) fn is_about_frames(&self) -> bool {
+        let mut all = self.conditions.iter();
+        all.any(|condition| !matches!(condition, Condition::Connection(_) | Condition::Direction(_)))
+    }
+
     /// Tells whether the conditions hold for a frame.
     pub(crate) fn lets_pass(&self, facts: &Facts<'_>) -> bool {
         self.conditions.iter().all(|condition| match condition {

@@ -191,7 +191,7 @@ impl Writer<'_> {
 }
 
 /// Finds the objects that more than one place leads to.
-fn shared(graph: &Graph) -> HashSet<ObjectId> {
+pub(crate) fn shared(graph: &Graph) -> HashSet<ObjectId> {
     let mut seen = HashSet::new();
     let mut shared = HashSet::new();
     let mut todo: Vec<Value> = graph

@@ -137,6 +137,9 @@ impl Story {
                 };
                 self.problems += u64::from(is_problem);
                 let filter = &self.style.filter;
+                if filter.is_about_frames() && matches!(what, What::Body { .. }) {
+                    return None;
+                }
                 if !filter.lets_connection_pass(event.connection, what.direction()) {
                     return None;
                 }

@@ -164,7 +164,7 @@ impl Java {
         out.push_str("  ");
         let cut = bounded(out, 2, bounds, |out| match bounds.is_full() {
             true => write!(out, "{:#}", self.graph),
-            false => write!(out, "{}", self.graph),
+            false => out.write_str(&crate::java_text::write(&self.graph, bounds)),
         });
         if self.graph.contents().is_empty() {
             for class in self.graph.classes() {
@@ -228,7 +228,7 @@ impl std::fmt::Display for Place<'_> {
 }
 
 /// Bytes as text where they are that, else in hex.
-struct Dump<'a>(&'a [u8], &'a Bounds);
+pub(crate) struct Dump<'a>(pub(crate) &'a [u8], pub(crate) &'a Bounds);
 
 impl std::fmt::Display for Dump<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

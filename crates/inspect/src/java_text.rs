@@ -1,0 +1,568 @@
+//! Java objects as a person wants to read them.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
+
+use spark_rpc_javaobj::{Content, Elements, Graph, InstanceRef, Item, Object, ObjectId, Value};
+
+use crate::java_json::shared;
+use crate::printable::{Bounds, Hex, bounded};
+use crate::text::{Dump, short_name};
+
+/// Prints what stands at a stream's top level, in short and fit for a terminal.
+///
+/// Classes lose their packages, except in the first line. What everybody knows is printed as what it means: boxes as their values,
+/// Scala's options, tuples and collections by their elements, case objects and classes by name, references by their URI,
+/// exceptions with their stack traces as Java prints them. Small objects stand in one line. The exact tree, with proxies and
+/// hashes and all, is [`Graph`]'s own `Display`.
+pub fn java_to_text(graph: &Graph, bounds: &Bounds) -> String {
+    let mut out = String::new();
+    if bounded(&mut out, 0, bounds, |out| out.write_str(&write(graph, bounds))) {
+        out.push_str("\n… the rest is left out for its length");
+    }
+    out
+}
+
+/// The same, as it came.
+pub(crate) fn write(graph: &Graph, bounds: &Bounds) -> String {
+    let mut writer = Writer {
+        graph,
+        bounds,
+        left: bounds.values,
+        depth: 0,
+        shared: shared(graph),
+        seen: HashMap::new(),
+    };
+    let mut all = Vec::new();
+    for content in graph.contents() {
+        all.push(match content {
+            Content::Block(bytes) => writer.block(bytes),
+            Content::Value(value) => writer.root(*value),
+            Content::Reset => "reset".to_owned(),
+            Content::Exception(value) => format!("the writer gave up: {}", writer.value(*value)),
+            _ => continue,
+        });
+    }
+    all.join("\n")
+}
+
+struct Writer<'a> {
+    graph: &'a Graph,
+    bounds: &'a Bounds,
+    /// How many more values are printed.
+    left: usize,
+    depth: usize,
+    /// Objects that more than one place leads to.
+    shared: HashSet<ObjectId>,
+    /// Those of them that have been printed, with their numbers.
+    seen: HashMap<ObjectId, usize>,
+}
+
+/// What fits into one line is put there.
+const LINE: usize = 88;
+const DEPTH: usize = 100;
+/// Characters of a string that are printed.
+const CHARS: usize = 200;
+
+impl<'a> Writer<'a> {
+    /// The object of a message, with the whole name of its class.
+    fn root(&mut self, value: Value) -> String {
+        let text = self.value(value);
+        let class = self.graph.class_name(value).unwrap_or_default();
+        let short = short_name(class);
+        match text.strip_prefix(short) {
+            Some(rest) if rest.starts_with([' ', '{']) || rest.is_empty() => format!("{class}{rest}"),
+            _ => text,
+        }
+    }
+
+    fn value(&mut self, value: Value) -> String {
+        if self.left == 0 || self.depth == DEPTH {
+            return "…".to_owned();
+        }
+        self.left -= 1;
+        match value {
+            Value::Null => "null".to_owned(),
+            Value::Object(id) => {
+                self.depth += 1;
+                let text = self.object(id);
+                self.depth -= 1;
+                text
+            }
+            Value::Descriptor(id) => format!("descriptor of {}", self.graph[id].name()),
+            Value::Boolean(value) => value.to_string(),
+            Value::Byte(value) => value.to_string(),
+            Value::Char(unit) => match char::from_u32(unit.into()) {
+                Some(char) => format!("{char:?}"),
+                None => format!("'\\u{unit:04x}'"),
+            },
+            Value::Short(value) => value.to_string(),
+            Value::Int(value) => value.to_string(),
+            Value::Long(value) => value.to_string(),
+            Value::Float(value) => format!("{value:?}"),
+            Value::Double(value) => format!("{value:?}"),
+        }
+    }
+
+    fn object(&mut self, id: ObjectId) -> String {
+        let graph = self.graph;
+        match &graph[id] {
+            Object::String(string) => return text(&string.to_string_lossy()),
+            Object::Enum { constant, .. } => {
+                return graph.as_str(Value::Object(*constant)).unwrap_or("?").to_owned();
+            }
+            Object::Class(class) => return format!("class {}", graph[*class].name()),
+            _ => {}
+        }
+        if let Some(known) = self.known(id) {
+            return known;
+        }
+        let mut mark = String::new();
+        let is_empty = matches!(&graph[id], Object::Array(array) if array.elements.is_empty());
+        if self.shared.contains(&id) && !is_empty {
+            let new = self.seen.len() + 1;
+            let number = *self.seen.entry(id).or_insert(new);
+            if number != new {
+                return format!("@{number}");
+            }
+            mark = format!(" @{number}");
+        }
+        match &graph[id] {
+            Object::Array(array) => self.array(graph[array.class].name(), &array.elements) + &mark,
+            _ => match graph.instance(Value::Object(id)) {
+                Some(instance) => self.instance(instance, &mark),
+                None => "?".to_owned(),
+            },
+        }
+    }
+
+    /// What is better told by what it means than by what it is made of.
+    fn known(&mut self, id: ObjectId) -> Option<String> {
+        let graph = self.graph;
+        let object = graph.instance(Value::Object(id))?;
+        let class = object.class_name();
+        let field = |name| object.field(name);
+        Some(match class {
+            "java.lang.Boolean"
+            | "java.lang.Byte"
+            | "java.lang.Short"
+            | "java.lang.Integer"
+            | "java.lang.Long"
+            | "java.lang.Float"
+            | "java.lang.Double"
+            | "java.lang.Character" => self.value(field("value")?),
+            "scala.Some" => format!("Some({})", self.value(field("value")?)),
+            "scala.None$" => "None".to_owned(),
+            "scala.runtime.BoxedUnit" => "()".to_owned(),
+            "scala.runtime.ModuleSerializationProxy" => module(graph, field("moduleClass")?)?,
+            "scala.concurrent.duration.FiniteDuration" => {
+                let (length, unit) = (field("length")?, field("unit")?);
+                format!("{} {}", self.value(length), self.value(unit).to_lowercase())
+            }
+            "org.apache.spark.rpc.netty.NettyRpcEndpointRef" => {
+                let address = graph.instance(field("endpointAddress")?)?;
+                format!("ref {}", clean(graph.as_str(address.field("toString")?)?))
+            }
+            "org.apache.spark.rpc.RpcAddress" => {
+                let Value::Int(port) = field("port")? else {
+                    return None;
+                };
+                format!("{}:{port}", clean(graph.as_str(field("host")?)?))
+            }
+            "scala.Enumeration$Val" => {
+                let Value::Int(number) = field("i")? else {
+                    return None;
+                };
+                let outer = field("$outer").or_else(|| field("scala$Enumeration$$outerEnum"))?;
+                let name = field("name").and_then(|name| graph.as_str(name));
+                let module = module(graph, outer).unwrap_or_else(|| "?".to_owned());
+                match name {
+                    Some(name) => format!("{module}.{}", clean(name)),
+                    None => format!("{module} #{number}"),
+                }
+            }
+            _ if object.is_a("java.lang.Throwable") && !self.seen.contains_key(&id) => {
+                self.seen.insert(id, self.seen.len() + 1);
+                self.throwable(id, object)
+            }
+            // In Scala 2.12 the object itself travels.
+            _ if class.ends_with('$')
+                && object
+                    .parts()
+                    .all(|(_, part)| part.fields.is_empty() && part.annotation.is_empty()) =>
+            {
+                short_name(class).trim_end_matches('$').to_owned()
+            }
+            _ if class.starts_with("scala.Tuple") => {
+                let count = object.parts().flat_map(|(desc, _)| desc.fields()).count();
+                // Specialised tuples have their numbers behind empty fields.
+                let places = (1..=count).map_while(|place| {
+                    let value = |name: &str| object.field(name).filter(|value| *value != Value::Null);
+                    value(&format!("_{place}")).or_else(|| {
+                        let fields = object.parts().flat_map(|(desc, _)| desc.fields());
+                        let mut names = fields.map(|field| field.name.as_str());
+                        value(names.find(|name| name.starts_with(&format!("_{place}$mc")))?)
+                    })
+                });
+                let places: Vec<Value> = places.collect();
+                if places.is_empty() {
+                    return None;
+                }
+                let texts = places.into_iter().map(|value| self.value(value)).collect();
+                group("(", texts, ")")
+            }
+            _ => self.collection(object)?,
+        })
+    }
+
+    fn collection(&mut self, object: InstanceRef<'a>) -> Option<String> {
+        let graph = self.graph;
+        let class = object.class_name();
+        let items = || {
+            object.annotation().iter().filter_map(|item| match item {
+                Item::Value(value) => Some(*value),
+                Item::Block(_) => None,
+            })
+        };
+        let is_end = |value: &Value| {
+            let text = graph.instance(*value).and_then(|end| match end.class_name() {
+                "scala.runtime.ModuleSerializationProxy" => module(graph, end.field("moduleClass")?),
+                other => Some(short_name(other).to_owned()),
+            });
+            text.is_some_and(|name| name.contains("SerializeEnd"))
+        };
+        let (name, elements): (String, Vec<Value>) = match class {
+            "scala.collection.generic.DefaultSerializationProxy" => {
+                let factory = graph.instance(object.field("factory")?)?;
+                let name = factory
+                    .field("factory")
+                    .and_then(|inner| match graph.instance(inner) {
+                        Some(proxy) => module(graph, proxy.field("moduleClass")?),
+                        None => None,
+                    });
+                let name = name.unwrap_or_else(|| short_name(factory.class_name()).to_owned());
+                (name, items().filter(|value| !is_end(value)).collect())
+            }
+            "scala.collection.immutable.List$SerializationProxy"
+            | "scala.collection.immutable.HashMap$SerializationProxy"
+            | "scala.collection.immutable.HashSet$SerializationProxy" => {
+                let name = class.rsplit_once('.')?.1.split_once('$')?.0.to_owned();
+                (name, items().filter(|value| !is_end(value)).collect())
+            }
+            "scala.collection.immutable.ArraySeq$ofRef"
+            | "scala.collection.mutable.ArraySeq$ofRef"
+            | "scala.collection.mutable.WrappedArray$ofRef" => match graph.object(object.field("array")?)? {
+                Object::Array(array) => match &array.elements {
+                    Elements::Object(elements) => ("Seq".to_owned(), elements.clone()),
+                    _ => return None,
+                },
+                _ => return None,
+            },
+            _ if class.starts_with("scala.collection.immutable.Map$Map")
+                || class.starts_with("scala.collection.immutable.Set$Set") =>
+            {
+                return self.small(object);
+            }
+            "java.util.ArrayList" => ("ArrayList".to_owned(), items().collect()),
+            _ => return None,
+        };
+        if class == "scala.collection.immutable.HashMap$SerializationProxy" {
+            // Scala 2.12: keys and values in turn.
+            let pairs = elements.chunks_exact(2).map(|pair| (pair[0], pair[1]));
+            let texts: Vec<String> = pairs
+                .map(|(key, value)| format!("({}, {})", self.value(key), self.value(value)))
+                .collect();
+            return Some(group(&format!("{name} of {} [", texts.len()), texts, "]"));
+        }
+        let count = elements.len();
+        let texts: Vec<String> = elements.into_iter().map(|value| self.value(value)).collect();
+        Some(group(&format!("{name} of {count} ["), texts, "]"))
+    }
+
+    /// Maps and sets of up to four, whose elements are fields; the names may have the class's in front.
+    fn small(&mut self, object: InstanceRef<'a>) -> Option<String> {
+        let fields = || {
+            object
+                .parts()
+                .flat_map(|(desc, part)| desc.fields().iter().zip(&part.fields))
+        };
+        let mut find = |name: String| {
+            let found =
+                fields().find(|(field, _)| field.name == name || field.name.ends_with(&format!("$${name}")));
+            found.map(|(_, value)| self.value(*value))
+        };
+        let mut texts = Vec::new();
+        for place in 1..=4 {
+            match (
+                find(format!("key{place}")),
+                find(format!("value{place}")),
+                find(format!("elem{place}")),
+            ) {
+                (Some(key), Some(value), _) => texts.push(format!("({key}, {value})")),
+                (_, _, Some(element)) => texts.push(element),
+                _ => break,
+            }
+        }
+        let name = if object.class_name().contains(".Map$") {
+            "Map"
+        } else {
+            "Set"
+        };
+        Some(group(&format!("{name} of {} [", texts.len()), texts, "]"))
+    }
+
+    /// An exception as `printStackTrace` prints it.
+    fn throwable(&mut self, id: ObjectId, object: InstanceRef<'a>) -> String {
+        let graph = self.graph;
+        let mut out = clean(object.class_name());
+        if let Some(message) = object
+            .field("detailMessage")
+            .and_then(|message| graph.as_str(message))
+        {
+            let _ = write!(out, ": {message}");
+        }
+        if let Some(Object::Array(trace)) = object.field("stackTrace").and_then(|trace| graph.object(trace))
+            && let Elements::Object(frames) = &trace.elements
+        {
+            for frame in frames.iter().take(FRAMES) {
+                if let Some(frame) = graph.instance(*frame) {
+                    let text = |name| frame.field(name).and_then(|value| graph.as_str(value));
+                    let _ = write!(
+                        out,
+                        "\n    at {}.{}({}",
+                        text("declaringClass").unwrap_or("?"),
+                        text("methodName").unwrap_or("?"),
+                        text("fileName").unwrap_or("unknown source")
+                    );
+                    if let Some(Value::Int(line @ 0..)) = frame.field("lineNumber") {
+                        let _ = write!(out, ":{line}");
+                    }
+                    out.push(')');
+                }
+            }
+            if frames.len() > FRAMES {
+                let _ = write!(out, "\n    … {} more", frames.len() - FRAMES);
+            }
+        }
+        // A cause that was never set is the exception itself.
+        let cause = object.field("cause").filter(|cause| *cause != Value::Object(id));
+        if let Some(cause @ Value::Object(_)) = cause {
+            let _ = write!(out, "\nCaused by: {}", self.value(cause));
+        }
+        out
+    }
+
+    fn instance(&mut self, object: InstanceRef<'a>, mark: &str) -> String {
+        let mut twice = HashSet::new();
+        let mut names = HashSet::new();
+        for field in object.parts().flat_map(|(desc, _)| desc.fields()) {
+            if !names.insert(field.name.as_str()) {
+                twice.insert(field.name.as_str());
+            }
+        }
+        let mut lines = Vec::new();
+        for (desc, part) in object.parts() {
+            for (field, value) in desc.fields().iter().zip(&part.fields) {
+                let owner = match twice.contains(field.name.as_str()) {
+                    true => format!("{}.", short_name(desc.name())),
+                    false => String::new(),
+                };
+                lines.push(format!("{owner}{}: {}", field.name, self.value(*value)));
+            }
+            for item in &part.annotation {
+                lines.push(match item {
+                    Item::Block(bytes) => format!("+ {}", self.block(bytes)),
+                    Item::Value(value) => format!("+ {}", self.value(*value)),
+                });
+            }
+        }
+        group(
+            &format!("{}{mark} {{", short_name(object.class_name())),
+            lines,
+            "}",
+        )
+    }
+
+    fn array(&mut self, class: &str, elements: &Elements) -> String {
+        let count = elements.len();
+        if let Elements::Byte(bytes) = elements {
+            return format!("{count} bytes {}", Hex(bytes, self.bounds.hex));
+        }
+        let name = match class.strip_prefix("[L").and_then(|name| name.strip_suffix(';')) {
+            Some(name) => short_name(name),
+            None => class,
+        };
+        let shown = if matches!(elements, Elements::Object(_)) {
+            100
+        } else {
+            32
+        };
+        let values = (0..count.min(shown)).filter_map(|at| elements.get(at));
+        let mut texts: Vec<String> = values.map(|value| self.value(value)).collect();
+        if count > shown {
+            texts.push(format!("… {} more", count - shown));
+        }
+        group(&format!("{name}: {count} ["), texts, "]")
+    }
+
+    fn block(&self, bytes: &[u8]) -> String {
+        format!("{} bytes {}", bytes.len(), Dump(bytes, self.bounds))
+    }
+}
+
+/// Stack frames that are printed of an exception.
+const FRAMES: usize = 30;
+
+/// Puts parts into one line if they fit, else each on a line of its own, indented.
+fn group(begin: &str, parts: Vec<String>, end: &str) -> String {
+    let long = parts.iter().map(|part| part.len() + 2).sum::<usize>() + begin.len() > LINE;
+    if parts.is_empty() {
+        return format!("{begin}{end}");
+    }
+    let (pad, is_block) = (
+        if begin.ends_with('{') { " " } else { "" },
+        long || parts.iter().any(|part| part.contains('\n')),
+    );
+    if !is_block {
+        return format!("{begin}{pad}{}{pad}{end}", parts.join(", "));
+    }
+    let mut out = begin.to_owned();
+    for part in parts {
+        for line in part.split('\n') {
+            out.push_str("\n  ");
+            out.push_str(line);
+        }
+    }
+    out.push('\n');
+    out.push_str(end);
+    out
+}
+
+/// The name of a Scala object: without its package, and the `$` that ends it.
+fn module(graph: &Graph, class: Value) -> Option<String> {
+    let name = match graph.object(class)? {
+        Object::Class(class) => graph[*class].name(),
+        Object::Instance(_) => {
+            let instance = graph.instance(class)?;
+            match instance.class_name() {
+                "scala.runtime.ModuleSerializationProxy" => {
+                    return module(graph, instance.field("moduleClass")?);
+                }
+                name => name,
+            }
+        }
+        _ => return None,
+    };
+    Some(short_name(name).trim_end_matches('$').to_owned())
+}
+
+fn text(text: &str) -> String {
+    match text.char_indices().nth(CHARS) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}… ({} bytes)", &text[..end], text.len()),
+    }
+}
+
+fn clean(text: &str) -> String {
+    crate::printable::Clean(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use spark_rpc_javaobj::{
+        Array, ClassDesc, ClassFlags, ClassTable, JavaObject, NettyRpcEndpointRef, Profile, RpcAddress,
+        RpcFailure, ScalaEnum, Throwable, ToJava, to_graph,
+    };
+
+    use super::*;
+
+    fn in_short<T: ToJava>(value: &T) -> [String; 2] {
+        ["3.5.9", "4.1.4"].map(|version| {
+            let table = ClassTable::new(Profile::of(version).unwrap());
+            java_to_text(&to_graph(value, &table).unwrap(), &Bounds::BRIEF)
+        })
+    }
+
+    fn both(text: &str) -> [String; 2] {
+        [text.to_owned(), text.to_owned()]
+    }
+
+    #[test]
+    fn known_shapes_are_told_by_what_they_mean_in_both_versions_of_scala() {
+        assert_eq!(in_short(&7), both("7"));
+        assert_eq!(in_short(&()), both("()"));
+        assert_eq!(in_short(&Some("x".to_owned())), both("Some(\"x\")"));
+        assert_eq!(in_short(&None::<String>), both("None"));
+        assert_eq!(in_short(&vec![1, 2]), both("List of 2 [1, 2]"));
+        assert_eq!(in_short(&("a".to_owned(), true)), both("(\"a\", true)"));
+        assert_eq!(in_short(&Duration::from_secs(120)), both("120 seconds"));
+        let address = RpcAddress {
+            host: "h".to_owned(),
+            port: 7077,
+        };
+        let reference = NettyRpcEndpointRef::new("Master", Some(address.clone()), Duration::from_secs(1));
+        assert_eq!(in_short(&reference), both("ref spark://Master@h:7077"));
+        assert_eq!(in_short(&address), both("h:7077"));
+        let alive = ScalaEnum {
+            module: "org.apache.spark.deploy.master.WorkerState$".to_owned(),
+            id: 0,
+        };
+        assert_eq!(in_short(&alive), both("WorkerState #0"));
+        let map = BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]);
+        assert_eq!(in_short(&map), both("Map of 2 [(\"a\", 1), (\"b\", 2)]"));
+        let large: BTreeMap<_, _> = (0..5).map(|number| (number, ())).collect();
+        for text in in_short(&large) {
+            assert!(text.starts_with("HashMap ") && text.contains('4'), "{text}");
+        }
+    }
+
+    #[derive(Debug, JavaObject)]
+    #[java(class = "a.b.Kill$", module)]
+    struct Kill;
+
+    #[test]
+    fn case_objects_have_their_name_and_exceptions_their_message() {
+        assert_eq!(in_short(&Kill), both("Kill"));
+        let failure = RpcFailure {
+            error: Throwable::new("java.lang.IllegalStateException", "boom"),
+        };
+        for text in in_short(&failure) {
+            assert!(
+                text.starts_with("org.apache.spark.rpc.netty.RpcFailure {"),
+                "{text}"
+            );
+            assert!(
+                text.contains("e: java.lang.IllegalStateException: boom"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn objects_in_a_circle_and_lists_of_lists_end() {
+        let mut graph = Graph::new();
+        let class = graph.add_class(ClassDesc::new("[Ljava.lang.Object;", 0, ClassFlags::SERIALIZABLE));
+        let first = graph.add_string("");
+        let elements = |of| Elements::Object(vec![Value::Object(of); 2]);
+        let mut last = first;
+        for _ in 0..60 {
+            last = graph.add(Object::Array(Array {
+                class,
+                elements: elements(last),
+            }));
+        }
+        graph.set(
+            first,
+            Object::Array(Array {
+                class,
+                elements: elements(last),
+            }),
+        );
+        graph.push(Content::Value(Value::Object(last)));
+        let text = java_to_text(&graph, &Bounds::BRIEF);
+        assert!(text.lines().count() < 200, "{text}");
+    }
+}
