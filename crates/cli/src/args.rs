@@ -9,6 +9,8 @@ use spark_rpc::{RpcAddress, RpcEndpointAddress};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::decode::DecodeArgs;
+use crate::exit::Failure;
+use crate::java_body::JavaBody;
 use crate::serve::{ServedFolder, served_folder};
 use crate::settings::{bind_address, key_value, payload_size, positive, seconds, some_seconds};
 use crate::tap::TapArgs;
@@ -162,15 +164,22 @@ pub(crate) struct PingArgs {
     pub(crate) limit: LimitArgs,
 }
 
-/// Ask an endpoint with a text and print its answer
+/// Ask an endpoint and print its answer
 ///
-/// The message is `Text`, one string, in the native codec; the answer is expected to be the same. The endpoint `echo` of
-/// `spark-rpc serve` answers with the text, `sink` with its counts.
+/// With --text the message is `Text`, one string, in the native codec; the answer is expected to be the same. The endpoint
+/// `echo` of `spark-rpc serve` answers with the text, `sink` with its counts.
+///
+/// With --java and --json the message is a Java object, as a JVM sends it, and so is the answer, which is printed as a tree
+/// or as JSON.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   spark-rpc ask spark://echo@127.0.0.1:7077 --text hello
   spark-rpc ask spark://sink@127.0.0.1:7077 --text 'how many?'
+  spark-rpc ask spark://Master@10.0.0.1:7077 \\
+    --java 'case-object:org.apache.spark.deploy.DeployMessages$RequestMasterState$'
+  spark-rpc ask spark://endpoint-verifier@10.0.0.1:7077 --json \\
+    '{\"class\": \"org.apache.spark.rpc.netty.RpcEndpointVerifier$CheckExistence\", \"name\": \"Master\"}'
 
 Exit codes: 0 answered, 1 the endpoint does not exist or answers with a failure, 2 bad usage,
 3 unreachable or no answer in time")]
@@ -178,31 +187,30 @@ pub(crate) struct AskArgs {
     /// The endpoint, spark://NAME@HOST:PORT
     pub(crate) uri: RpcEndpointAddress,
 
-    /// The text
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) text: String,
+    #[command(flatten)]
+    pub(crate) body: BodyArgs,
 
     #[command(flatten)]
     pub(crate) limit: LimitArgs,
 }
 
-/// Send a text to an endpoint, without an answer
+/// Send a message to an endpoint, without an answer
 ///
-/// The message is `Text`, one string, in the native codec. The endpoint is looked up first; the command ends when the
-/// message has been written to the connection.
+/// With --text the message is `Text`, one string, in the native codec; with --java and --json it is a Java object, as a JVM
+/// sends it. The endpoint is looked up first; the command ends when the message has been written to the connection.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   spark-rpc send spark://sink@127.0.0.1:7077 --text hello
+  spark-rpc send spark://worker-log@10.0.0.1:7077 --java string:hello
 
 Exit codes: 0 sent, 1 the endpoint does not exist, 2 bad usage, 3 unreachable or no answer in time")]
 pub(crate) struct SendArgs {
     /// The endpoint, spark://NAME@HOST:PORT
     pub(crate) uri: RpcEndpointAddress,
 
-    /// The text
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) text: String,
+    #[command(flatten)]
+    pub(crate) body: BodyArgs,
 
     #[command(flatten)]
     pub(crate) limit: LimitArgs,
@@ -381,6 +389,35 @@ Examples:
   spark-rpc completions fish > ~/.config/fish/completions/spark-rpc.fish")]
 pub(crate) struct CompletionsArgs {
     pub(crate) shell: Shell,
+}
+
+/// The message to ask or send.
+#[derive(Debug, Args)]
+#[group(id = "body", required = true, multiple = false)]
+pub(crate) struct BodyArgs {
+    /// A text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+
+    /// A Java object: string:TEXT, int:N, long:N, double:X, bool:true, bytes:HEX, case-object:CLASS$, null, unit
+    #[arg(long, value_name = "TYPE:VALUE")]
+    pub(crate) java: Option<JavaBody>,
+
+    /// A Java object in JSON: {"class": NAME, FIELD: VALUE, ...} for any class that Spark sends, as far as its fields are
+    /// plain: numbers, texts, options, lists, maps, other such objects; `spark-rpc decode --json` prints what it understands
+    #[arg(long, value_name = "BODY")]
+    pub(crate) json: Option<String>,
+}
+
+impl BodyArgs {
+    /// The Java object, if it is one.
+    pub(crate) fn java(&self) -> Result<Option<JavaBody>, Failure> {
+        match (&self.java, &self.json) {
+            (Some(body), _) => Ok(Some(body.clone())),
+            (None, Some(json)) => JavaBody::from_json(json).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
 }
 
 /// How long to wait for a peer, and the settings that say everything else.

@@ -13,6 +13,7 @@ mod decode;
 mod demo;
 mod exit;
 mod get;
+mod java_body;
 mod logging;
 mod messages;
 mod output;

@@ -1,7 +1,9 @@
 //! What the commands that call one endpoint have in common.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use spark_rpc::codec::JavaCodec;
 use spark_rpc::config::{RpcConf, RpcTimeout};
 use spark_rpc::{AskError, LookupError, RpcEnv, RpcEnvFactory, SendError, StartError};
 
@@ -12,6 +14,17 @@ use crate::exit::Failure;
 /// default of two minutes is too long for somebody at a terminal.
 pub(crate) async fn client(limit: &LimitArgs) -> Result<RpcEnv, Failure> {
     client_by(limit, RpcEnvFactory::new()).await
+}
+
+/// The same, which speaks Java from the beginning if that is wanted.
+pub(crate) async fn client_for(limit: &LimitArgs, java: bool) -> Result<RpcEnv, Failure> {
+    let factory = RpcEnvFactory::new();
+    let factory = if java {
+        factory.codec(Arc::new(JavaCodec::new()))
+    } else {
+        factory
+    };
+    client_by(limit, factory).await
 }
 
 /// The same, with the factory's codecs.

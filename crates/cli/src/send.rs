@@ -2,20 +2,27 @@
 
 use crate::args::SendArgs;
 use crate::exit::{Exit, Failure};
+use crate::java_body::JavaBody;
 use crate::messages::Text;
 use crate::{peer, runtime};
 
 /// Runs the command.
 pub(crate) fn run(args: &SendArgs) -> Result<Exit, Failure> {
-    runtime::small()?.block_on(send(args))
+    let java = args.body.java()?;
+    runtime::small()?.block_on(send(args, java))
 }
 
-async fn send(args: &SendArgs) -> Result<Exit, Failure> {
-    let env = peer::client(&args.limit).await?;
+async fn send(args: &SendArgs, java: Option<JavaBody>) -> Result<Exit, Failure> {
+    let env = peer::client_for(&args.limit, java.is_some()).await?;
     let found = env.setup_endpoint_ref(&args.uri.to_string()).await;
     let endpoint = found.map_err(|error| peer::lookup_failed(&error))?;
-    let text = args.text.clone();
-    let sent = endpoint.send_wait(Text { text }).await;
+    let sent = match java {
+        Some(body) => endpoint.send_wait(body).await,
+        None => {
+            let text = args.body.text.clone().unwrap_or_default();
+            endpoint.send_wait(Text { text }).await
+        }
+    };
     sent.map_err(|error| peer::send_failed(&error))?;
     // The message is only queued until the connection has been closed in order.
     let report = env.shutdown().await;

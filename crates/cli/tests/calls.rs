@@ -83,6 +83,67 @@ fn sink_counts_what_was_sent_and_says_so_when_asked() {
 }
 
 #[test]
+fn java_objects_are_asked_and_answered_as_trees() {
+    let server = Server::start(&["--quiet"]);
+    for (typed, told) in [
+        ("string:grüß dich", "\"grüß dich\"\n"),
+        ("int:7", "7\n"),
+        ("null", "null\n"),
+        ("bytes:cafe", "2 bytes cafe\n"),
+        ("case-object:a.b.Kill$", "Kill\n"),
+    ] {
+        let finished = run(&["ask", &server.uri("echo"), "--java", typed]);
+        assert_eq!(
+            (finished.code, finished.stdout.as_str()),
+            (Some(0), told),
+            "{finished:?}"
+        );
+    }
+}
+
+#[test]
+fn bodies_in_json_are_answered_in_json() {
+    let server = Server::start(&["--quiet"]);
+    let body = r#"{"class": "org.apache.spark.deploy.DeployMessages$KillExecutor", "fields":
+        {"masterUrl": "spark://h:7077", "appId": "app-1", "execId": 3}}"#;
+    let finished = run(&["ask", &server.uri("echo"), "--json", body]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let [typed, told] =
+        [body, &finished.stdout].map(|text| serde_json::from_str::<serde_json::Value>(text).unwrap());
+    assert_eq!(typed, told, "what is printed can be typed again");
+}
+
+#[test]
+fn java_objects_are_sent() {
+    let server = Server::start(&["--quiet"]);
+    for body in [["--java", "string:x"], ["--json", "[1, 2]"]] {
+        let sent = run(&["send", &server.uri("sink"), body[0], body[1]]);
+        assert_eq!((sent.code, sent.stdout.as_str()), (Some(0), ""), "{sent:?}");
+    }
+    let finished = run(&["ask", &server.uri("sink"), "--text", "how many?"]);
+    assert!(finished.stdout.starts_with("messages=2 "), "{finished:?}");
+}
+
+#[test]
+fn a_body_that_makes_no_sense_is_named_and_nobody_is_asked() {
+    let uri = format!("spark://echo@{}", nobody());
+    for verb in ["ask", "send"] {
+        for (body, named) in [
+            (&["--java", "hello"][..], "--java"),
+            (&["--java", "int:x"], "--java"),
+            (&["--json", "{"], "--json"),
+            (&["--json", r#"{"class": "a.B"}"#], "--json"),
+            (&["--java", "null", "--text", "x"], "--text"),
+            (&[], "--java"),
+        ] {
+            let finished = run(&[&[verb, &uri], body].concat());
+            assert_eq!(finished.code, Some(2), "{body:?}: {finished:?}");
+            assert!(finished.stderr.contains(named), "{body:?}: {finished:?}");
+        }
+    }
+}
+
+#[test]
 fn asks_and_sends_tell_missing_endpoints_from_missing_servers() {
     let server = Server::start(&["--quiet"]);
     for verb in ["ask", "send"] {
