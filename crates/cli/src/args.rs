@@ -48,6 +48,7 @@ pub(crate) enum Command {
     Ask(AskArgs),
     Send(SendArgs),
     Get(GetArgs),
+    Doctor(DoctorArgs),
     Status(StatusArgs),
     Bench(BenchArgs),
     Decode(DecodeArgs),
@@ -240,6 +241,45 @@ pub(crate) struct GetArgs {
     pub(crate) output: Option<PathBuf>,
 
     /// Print one JSON object instead of the line
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) limit: LimitArgs,
+}
+
+/// Find out what listens at an address, and what is wrong with it
+///
+/// Asks from outside, read-only, over one connection at a time: is it Spark's RPC or something else; is authentication
+/// wanted, and which mechanisms are accepted; which version of Spark and Scala it is; which well-known endpoints it has;
+/// how long a round trip takes. A JVM logs an error for the one or two objects by whose refusal it tells its version, and
+/// a failed authentication where it wants one. With a secret that is right it looks inside.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spark-rpc doctor spark://10.0.0.1:7077
+  spark-rpc doctor 10.0.0.1:7077 --secret-file /etc/spark-rpc/secret
+  spark-rpc doctor 10.0.0.1:7077 --json | jq .spark
+
+With --json, one object; what is not known is null:
+  address, connect_us
+  listening       spark, spark_transport (no env), tls, http, ssh, unknown, closes, silent
+  said            what something unknown said
+  tls             protocol, subject, not_after_s (since the beginning of 1970), trusted
+  authentication  wanted, mechanisms (auth_engine, sasl_digest_md5), sasl_qop, succeeded, refused
+  peer            jvm or spark-rpc
+  spark           the versions that have its class ids; a patch stands for its line
+  scala, class_ids
+  endpoints       well-known names, and whether they exist
+  round_trip_us   min, median
+  advice          sentences
+
+Exit codes: 0 it speaks Spark's RPC, 1 it does not or refuses the secret, 2 bad usage, 3 nothing listens")]
+pub(crate) struct DoctorArgs {
+    /// Where, spark://HOST:PORT or HOST:PORT
+    pub(crate) address: RpcAddress,
+
+    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -494,6 +534,7 @@ Examples:
   spark-rpc ask spark://echo@127.0.0.1:7077 --text hello   ask it something
   spark-rpc serve --files data                             hand out files
   spark-rpc get spark://127.0.0.1:7077/data/words.txt      fetch one
+  spark-rpc doctor spark://10.0.0.1:7077                   what listens there, and is it well?
   spark-rpc status spark://10.0.0.1:7077                   look at a standalone cluster
   spark-rpc bench ask --in-flight 64                       measure
   spark-rpc decode capture.bin                             what do these bytes mean?

@@ -11,6 +11,7 @@ mod child;
 mod completions;
 mod decode;
 mod demo;
+mod doctor;
 mod exit;
 mod get;
 mod java_body;
@@ -56,6 +57,7 @@ fn run(command: Command, log: LevelFilter) -> Result<Exit, Failure> {
         Command::Ask(args) => ask::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Get(args) => get::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Bench(args) => bench::run(args),
         Command::Decode(args) => decode::run(&args),

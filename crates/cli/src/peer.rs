@@ -80,4 +80,5 @@ pub(crate) fn send_failed(error: &SendError) -> Failure {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long somebody at a terminal waits.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);

@@ -12,7 +12,7 @@ fn help_has_examples_and_the_exit_codes() {
         assert!(finished.stdout.contains(word), "{word}: {}", finished.stdout);
     }
     for verb in [
-        "demo", "serve", "ping", "ask", "send", "get", "status", "bench", "decode", "tap",
+        "demo", "serve", "ping", "ask", "send", "get", "doctor", "status", "bench", "decode", "tap",
     ] {
         let finished = run(&[verb, "--help"]);
         assert_eq!(finished.code, Some(0), "{verb}");

@@ -1,7 +1,7 @@
 //! What the bytes of Spark's RPC mean, for people who look at them from outside.
 //!
-//! Nothing in here takes part in a conversation; it looks at one that others have. So it never insists: what is not
-//! understood is told together with its place, and what came before it stays told.
+//! Nothing in here takes part in a conversation, but for the [`probe`]; it looks at one that others have. So it never
+//! insists: what is not understood is told together with its place, and what came before it stays told.
 //!
 //! The way of the bytes, each step usable without the next:
 //!
@@ -41,6 +41,7 @@ mod java_text;
 mod json;
 mod outlet;
 mod printable;
+pub mod probe;
 pub mod recording;
 mod story;
 mod tap;

@@ -42,7 +42,7 @@ const LAYERS: [Layer; 16] = [
         &["net", "transport", "engine", "wire", "javaobj", "macros"],
     ),
     layer("standalone", &["rpc", "javaobj"]),
-    layer("inspect", &["net", "wire", "javaobj"]),
+    layer("inspect", &["net", "wire", "javaobj", "auth"]),
     layer("cli", &["rpc", "standalone", "inspect"]),
     layer("testkit", &["net", "wire"]),
     layer("sim", &["rpc", "testkit", "transport", "net"]),
