@@ -12,6 +12,7 @@ mod master;
 mod messages;
 mod ours;
 mod to_jvm;
+mod tools;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -208,6 +209,8 @@ async fn main() -> std::process::ExitCode {
         master:
             a_standalone_master_tells_its_state
             a_running_application_is_shown;
+        tools:
+            doctor_tells_a_jvm_its_version;
     }
     println!("{passed} passed, {failed} failed");
     if failed == 0 && passed > 0 {

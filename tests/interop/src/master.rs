@@ -7,7 +7,7 @@ use spark_rpc::{RpcEndpointRef, RpcEnv};
 use spark_rpc_standalone::{MasterState, RecoveryState, RequestMasterState};
 use tokio::process::{Child, Command};
 
-use crate::{Outcome, World, eventually, same, text};
+use crate::{Outcome, World, eventually, same, text, tools};
 
 pub(crate) async fn a_standalone_master_tells_its_state(world: &World) -> Outcome {
     let cluster = Cluster::start(&world.logs.join("idle")).await?;
@@ -68,6 +68,17 @@ pub(crate) async fn a_running_application_is_shown(world: &World) -> Outcome {
         ] {
             same(shown.contains(part), true).map_err(|_| format!("no {part} in {shown}"))?;
         }
+    }
+    tools::status_shows_a_running_application(&cluster.url, id).await?;
+    tools::is_recognised(&cluster.url, &["Master"]).await?;
+    if let Some(driver) = app.driver.address().address() {
+        let driver_has = [
+            "AppClient",
+            "CoarseGrainedScheduler",
+            "BlockManagerMaster",
+            "MapOutputTracker",
+        ];
+        tools::is_recognised(&driver.to_string(), &driver_has).await?;
     }
 
     driver.run("application-stop").await?;
