@@ -43,7 +43,7 @@ pub(super) fn lines(found: &Findings, advice: &[String]) -> Vec<String> {
         };
         lines.push(row("endpoints", names));
         if let Some(role) = role(&there) {
-            lines.push(row("so it is a", role));
+            lines.push(row("role", role));
         }
     }
     let connected = format!("connected in {}", short(found.connected_in));

@@ -103,6 +103,12 @@ fn head(report: &Report) -> (String, String) {
     let memory: i64 = alive.iter().map(|worker| i64::from(worker.memory_mib)).sum();
     let memory_used: Option<i64> = alive.iter().map(|worker| worker.memory_used_mib).sum();
     let workers = match alive.len() {
+        0 => {
+            return (
+                format!("{}  {state}", styled(BOLD, &master.url)),
+                "no worker".to_owned(),
+            );
+        }
         1 => "1 worker".to_owned(),
         count => format!("{count} workers"),
     };

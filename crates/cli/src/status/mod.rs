@@ -103,7 +103,10 @@ async fn gather(master: &RpcEndpointRef, args: &StatusArgs) -> Result<Report, Fa
     let ports = master.ask(BoundPortsRequest).await.ok();
     let web_ui_port = ports.map(|ports| ports.web_ui_port).filter(|port| *port > 0);
     let web = match web_ui_port {
-        Some(port) if !args.rpc_only => web::fetch(args.master.host(), port).await,
+        Some(port) if !args.rpc_only => {
+            let patience = args.limit.timeout.unwrap_or(peer::PATIENCE);
+            web::fetch(args.master.host(), port, patience).await
+        }
         _ => None,
     };
     Ok(Report::new(&state, &statuses, web_ui_port, web.as_ref()))

@@ -40,11 +40,10 @@ pub(super) struct WebDriver {
     pub(super) state: String,
 }
 
-/// Fetches the page; nothing if that server is not there, speaks TLS, or wants a login. It is an addition, so nobody waits
-/// long for it.
-pub(super) async fn fetch(host: &str, port: i32) -> Option<Web> {
+/// Fetches the page; nothing if that server is not there in time, speaks TLS, or wants a login.
+pub(super) async fn fetch(host: &str, port: i32, patience: Duration) -> Option<Web> {
     let port = u16::try_from(port).ok().filter(|port| *port > 0)?;
-    let page = tokio::time::timeout(PATIENCE, get(host, port)).await.ok()?.ok()?;
+    let page = tokio::time::timeout(patience, get(host, port)).await.ok()?.ok()?;
     parse(&page)
 }
 
@@ -68,7 +67,6 @@ fn parse(page: &[u8]) -> Option<Web> {
     serde_json::from_slice(&page[end + 4..]).ok()
 }
 
-const PATIENCE: Duration = Duration::from_secs(2);
 /// Thousands of workers and applications take less.
 const LARGEST: u64 = 16 << 20;
 

@@ -48,10 +48,11 @@ pub fn advice(found: &Findings) -> Vec<String> {
                  its refusals; one-way messages may be lost until then.",
             );
         }
-        if !versions.is_empty() && versions.iter().all(|version| version.starts_with("3.")) {
+        let old = !versions.is_empty() && versions.iter().all(|version| version.starts_with("3."));
+        if old && found.authentication.wanted == Some(true) {
             say(
-                "Spark 3 serves chunks and streams before authentication, and files outside of the folders that it \
-                 serves. Let only trusted machines reach the port.",
+                "Spark 3 hands out files, streams and chunks to strangers, too, who have not authenticated. Let only \
+                 trusted machines reach the port.",
             );
         }
     }
