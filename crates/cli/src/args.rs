@@ -220,7 +220,8 @@ pub(crate) struct SendArgs {
 /// Fetch a file that a server has
 ///
 /// The file is written beside its destination and renamed when it is whole: what was there before stays until then, and a
-/// fetch that fails or is stopped leaves nothing behind. At the end a line tells size, time and rate.
+/// fetch that fails or is stopped leaves nothing behind. At the end a line tells size, time and rate, and whether the server
+/// gave a checksum to verify it by, as all but JVMs do.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -228,14 +229,14 @@ Examples:
   spark-rpc get spark://10.0.0.1:7077/jars/app.jar -o /tmp
   spark-rpc get spark://10.0.0.1:7077/data/all.tar -o - | tar x
 
-With --json, one object: uri, path (null for standard output), bytes, seconds, bytes_per_s.
+With --json, one object: uri, path, bytes, seconds, bytes_per_s, and xxh3_128, which is null if nothing was verified.
 
-Exit codes: 0 fetched, 1 not served, or cannot be written here, 2 bad usage, 3 unreachable or broken off")]
+Exit codes: 0 fetched, 1 not served, changed or damaged on the way, or cannot be written here, 2 bad usage, 3 unreachable or broken off")]
 pub(crate) struct GetArgs {
     /// The file, spark://HOST:PORT/PATH, with blanks and the like written as %20
     pub(crate) uri: String,
 
-    /// Where it goes; - is standard output, which a fetch that breaks off leaves with a part
+    /// Where it goes; - is standard output, which is not checked, and has got a part when a fetch breaks off
     /// [default: the URI's last part, in the current folder]
     #[arg(short, long, value_name = "FILE|DIR|-")]
     pub(crate) output: Option<PathBuf>,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 use spark_rpc::config::RpcTimeout;
-use spark_rpc::{FileError, RpcEnv};
+use spark_rpc::{FileChecksum, FileError, RpcEnv};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
@@ -40,7 +40,7 @@ async fn get(args: &GetArgs, target: &Target) -> Result<Exit, Failure> {
     };
     let took = began.elapsed();
     env.shutdown().await;
-    tell(args, target, fetched, took);
+    tell(args, target, &fetched, took);
     Ok(Exit::Done)
 }
 
@@ -89,15 +89,27 @@ impl Target {
     }
 }
 
-async fn fetch(env: &RpcEnv, uri: &str, target: &Target, begun: &Notify) -> Result<u64, Failure> {
+/// What has come.
+struct Got {
+    bytes: u64,
+    checksum: Option<FileChecksum>,
+}
+
+async fn fetch(env: &RpcEnv, uri: &str, target: &Target, begun: &Notify) -> Result<Got, Failure> {
     let mut bar = None;
     let mut progress = |done, all| {
         begun.notify_one();
         bar.get_or_insert_with(|| Progress::bytes("get", all)).set(done);
     };
     let fetched = match target {
-        Target::File(path) => env.fetch_file_with(uri, path, progress).await,
-        Target::Stdout => print(env, uri, &mut progress).await?,
+        Target::File(path) => env.fetch_file_with(uri, path, progress).await.map(|fetched| Got {
+            bytes: fetched.length,
+            checksum: fetched.checksum,
+        }),
+        Target::Stdout => print(env, uri, &mut progress).await?.map(|bytes| Got {
+            bytes,
+            checksum: None,
+        }),
     };
     fetched.map_err(|error| failed(&error))
 }
@@ -161,6 +173,9 @@ fn stopped(signal: &str, target: &Target) -> Failure {
 fn failed(error: &FileError) -> Failure {
     match error {
         FileError::BadUri { .. } => Failure::usage(error),
+        FileError::Changed { .. } | FileError::Damaged { .. } => {
+            Failure::no(format_args!("{error}; what had come is not kept"))
+        }
         FileError::BrokenOff { .. } => Failure::unreachable(format_args!(
             "{error}; what had come is not kept, the same command begins anew"
         )),
@@ -171,11 +186,16 @@ fn failed(error: &FileError) -> Failure {
     }
 }
 
-fn tell(args: &GetArgs, target: &Target, bytes: u64, took: Duration) {
+fn tell(args: &GetArgs, target: &Target, got: &Got, took: Duration) {
+    let Got { bytes, checksum } = *got;
     let rate = bytes as f64 / took.as_secs_f64().max(1e-9);
     let text = |what: &str| {
         let (bytes, rate) = (size(bytes as f64), size(rate));
-        format!("{what}: {bytes} in {}, {rate}/s", short(took))
+        let checked = match checksum {
+            Some(_) => "checksum verified",
+            None => "not checked",
+        };
+        format!("{what}: {bytes} in {}, {rate}/s, {checked}", short(took))
     };
     match target {
         Target::Stdout => output::note(text(&args.uri)),
@@ -185,6 +205,7 @@ fn tell(args: &GetArgs, target: &Target, bytes: u64, took: Duration) {
             "bytes": bytes,
             "seconds": took.as_secs_f64(),
             "bytes_per_s": rate.round(),
+            "xxh3_128": checksum.map(|sum| sum.to_string()),
         })),
         Target::File(path) => output::line(text(&styled(BOLD, path.display()))),
     }

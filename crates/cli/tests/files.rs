@@ -108,7 +108,7 @@ fn a_closing_line_or_object_tells_what_has_come() {
     assert_eq!(finished.stderr, "", "no bar where there is no terminal");
     let line = finished.stdout.strip_prefix(&folder.at("copy")).unwrap();
     assert!(
-        line.starts_with(": 3.00 MiB in ") && line.ends_with("/s\n"),
+        line.starts_with(": 3.00 MiB in ") && line.ends_with("/s, checksum verified\n"),
         "{line}"
     );
 
@@ -119,6 +119,7 @@ fn a_closing_line_or_object_tells_what_has_come() {
     assert_eq!(object["bytes"], 3 << 20);
     assert!(object["seconds"].as_f64().unwrap() > 0.0);
     assert!(object["bytes_per_s"].as_f64().unwrap() > 0.0);
+    assert_eq!(object["xxh3_128"].as_str().unwrap().len(), 32);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::dispatcher::LoopTask;
 use crate::endpoint::{ConcurrentRpcEndpoint, EndpointContext, Inbound, RpcEndpoint};
 use crate::endpoint_ref::RpcEndpointRef;
 use crate::error::{LookupError, SetupError};
-use crate::file_client::{FileChannel, FileError};
+use crate::file_client::{Fetched, FileChannel, FileError};
 use crate::file_server::FileServer;
 use crate::mailbox::{EndpointMailbox, Mailbox};
 use crate::message_loop::{Seat, run_lane, run_serial};
@@ -313,10 +313,13 @@ impl RpcEnv {
         self.shared().downloads.open(uri).await
     }
 
-    /// Fetches a file that an env serves, and puts it at `path`, in place of a file that is there; returns its length.
+    /// Fetches a file that an env serves, and puts it at `path`, in place of a file that is there.
     ///
     /// The bytes are written to a file of another name in the same folder, which is renamed when it is whole and on the
     /// disk: under the final name there is never a part. After an error the other file is removed.
+    ///
+    /// A server that is no JVM gives a checksum of what it has sent, by which damage on the way and a file that was changed
+    /// meanwhile are found; [`Fetched::checksum`] says whether that was done.
     ///
     /// # Errors
     ///
@@ -340,11 +343,13 @@ impl RpcEnv {
     /// assert!(uri.ends_with("/files/some%20words.txt"));
     ///
     /// let client = RpcEnv::builder("client").client_mode().start().await?;
-    /// assert_eq!(client.fetch_file(&uri, &copy).await?, 10);
+    /// let fetched = client.fetch_file(&uri, &copy).await?;
+    /// assert_eq!(fetched.length, 10);
+    /// assert!(fetched.checksum.is_some());
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn fetch_file(&self, uri: &str, path: impl AsRef<Path>) -> Result<u64, FileError> {
+    pub async fn fetch_file(&self, uri: &str, path: impl AsRef<Path>) -> Result<Fetched, FileError> {
         self.fetch_file_with(uri, path, |_, _| {}).await
     }
 
@@ -363,7 +368,7 @@ impl RpcEnv {
         uri: &str,
         path: impl AsRef<Path>,
         progress: impl FnMut(u64, u64) + Send,
-    ) -> Result<u64, FileError> {
+    ) -> Result<Fetched, FileError> {
         self.shared().downloads.fetch(uri, path.as_ref(), progress).await
     }
 

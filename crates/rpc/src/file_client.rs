@@ -1,6 +1,6 @@
 //! Files that other envs serve.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::io::{self, Write};
@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::runtime::Handle;
 
 use crate::address::RpcAddress;
+use crate::checksum::{FileChecksum, LONGEST_VERDICT, Summing, Verdict, stream_of_verdict};
 use crate::file_server::DENIED;
 use crate::file_uri::FileUri;
 
@@ -72,6 +73,24 @@ pub enum FileError {
         /// Why the connection ended.
         source: Arc<ConnectionError>,
     },
+    /// The server wrote to the file, or put another one in its place, while it was fetched.
+    #[error("{uri} was changed while it was fetched")]
+    Changed {
+        /// The URI.
+        uri: String,
+    },
+    /// What came is not what the server has: it was damaged on its way, or the file was changed while it was fetched.
+    #[error(
+        "{uri} is not what the server has: the checksum of what came is {found}, it should be {expected}"
+    )]
+    Damaged {
+        /// The URI.
+        uri: String,
+        /// What the server says.
+        expected: FileChecksum,
+        /// What came.
+        found: FileChecksum,
+    },
     /// The file could not be written here.
     #[error("{} cannot be written: {source}", path.display())]
     Local {
@@ -80,6 +99,17 @@ pub enum FileError {
         /// What the system said.
         source: Arc<io::Error>,
     },
+}
+
+/// A file that was fetched, from [`RpcEnv::fetch_file`](crate::RpcEnv::fetch_file).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fetched {
+    /// How many bytes it has.
+    pub length: u64,
+    /// The checksum that both the server and what came here have. `None` if the server gives none, as JVMs do: then the
+    /// length is all that was checked.
+    pub checksum: Option<FileChecksum>,
 }
 
 /// A served file that is being read, from [`RpcEnv::open_channel`](crate::RpcEnv::open_channel).
@@ -119,10 +149,7 @@ impl FileChannel {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, FileError> {
         let piece = self.body.chunk().await;
         self.lease.reusable = self.body.remaining() == 0;
-        piece.map_err(|source| FileError::BrokenOff {
-            uri: self.uri.as_ref().to_owned(),
-            source,
-        })
+        piece.map_err(|source| broken_off(&self.uri, source))
     }
 }
 
@@ -167,6 +194,8 @@ struct State {
     factory: Option<Arc<TransportClientFactory>>,
     /// Connections over which nothing comes. They close themselves after a while.
     idle: BTreeMap<RpcAddress, Vec<TransportClient>>,
+    /// Servers that have refused to give a checksum, and are not asked again.
+    without_checksums: BTreeSet<RpcAddress>,
 }
 
 impl Downloads {
@@ -216,6 +245,7 @@ impl Downloads {
         let mut lease = Lease {
             client,
             address: address.clone(),
+            stream: stream.to_owned(),
             downloads: Arc::clone(self),
             reusable: false,
         };
@@ -238,7 +268,7 @@ impl Downloads {
         uri: &str,
         path: &Path,
         mut progress: impl FnMut(u64, u64) + Send,
-    ) -> Result<u64, FileError> {
+    ) -> Result<Fetched, FileError> {
         let local = |source| FileError::Local {
             path: path.to_owned(),
             source: Arc::new(source),
@@ -250,30 +280,89 @@ impl Downloads {
         };
         let length = channel.length();
         progress(0, length);
-        loop {
-            let mut batch = Vec::new();
-            let mut gathered = 0;
-            while gathered < WRITTEN_AT_ONCE
-                && let Some(piece) = channel.chunk().await?
-            {
-                gathered += piece.len();
-                batch.push(piece);
-            }
-            if batch.is_empty() {
-                break;
-            }
-            let write = move || {
-                for piece in batch {
-                    part.file().write_all(&piece)?;
+        // Asked for when the file has begun to come, so that a server can begin to read it, too.
+        let Lease {
+            client,
+            address,
+            stream,
+            ..
+        } = &channel.lease;
+        let verdict = self.verdict(uri, client.clone(), address.clone(), stream_of_verdict(stream));
+        let writing = async {
+            loop {
+                let mut batch = Vec::new();
+                let mut gathered = 0;
+                while gathered < WRITTEN_AT_ONCE
+                    && let Some(piece) = channel.chunk().await?
+                {
+                    gathered += piece.len();
+                    batch.push(piece);
                 }
-                Ok(part)
-            };
-            part = self.blocking(write).await.map_err(local)?;
-            progress(length - channel.remaining(), length);
-        }
+                if batch.is_empty() {
+                    return Ok(part);
+                }
+                let write = move || {
+                    for piece in batch {
+                        part.write(&piece)?;
+                    }
+                    Ok(part)
+                };
+                part = self.blocking(write).await.map_err(local)?;
+                progress(length - channel.remaining(), length);
+            }
+        };
+        let (part, verdict) = futures_util::future::try_join(writing, verdict).await?;
+        let found = part.summing.end();
+        let checksum = match verdict {
+            Verdict::Sum(expected) if expected != found => {
+                return Err(FileError::Damaged {
+                    uri: uri.to_owned(),
+                    expected,
+                    found,
+                });
+            }
+            Verdict::Changed => return Err(FileError::Changed { uri: uri.to_owned() }),
+            Verdict::Sum(sum) => Some(sum),
+            Verdict::Unknown => None,
+        };
         let target = path.to_owned();
         self.blocking(move || part.place(&target)).await.map_err(local)?;
-        Ok(length)
+        Ok(Fetched { length, checksum })
+    }
+
+    /// Asks what the server has to say of `stream`, which it sends over `client`. The answer comes behind the file.
+    async fn verdict(
+        &self,
+        uri: &str,
+        client: TransportClient,
+        address: RpcAddress,
+        stream: String,
+    ) -> Result<Verdict, FileError> {
+        if self.state().without_checksums.contains(&address) {
+            return Ok(Verdict::Unknown);
+        }
+        let mut body = match client.open_stream(&stream, None).await {
+            Ok(body) if body.length() <= LONGEST_VERDICT => body,
+            Ok(_) => return Ok(Verdict::Unknown),
+            Err(RequestError::Failed { text }) => {
+                tracing::debug!(%address, text, "this server gives no checksums of files");
+                self.state().note_without_checksums(address);
+                return Ok(Verdict::Unknown);
+            }
+            Err(RequestError::Connection(cause) | RequestError::NotSent(SendError::Closed(cause))) => {
+                return Err(broken_off(uri, cause));
+            }
+            Err(source) => {
+                let uri = uri.to_owned();
+                return Err(FileError::Request { uri, source });
+            }
+        };
+        let mut text = Vec::new();
+        while let Some(piece) = body.chunk().await.map_err(|source| broken_off(uri, source))? {
+            text.extend_from_slice(&piece);
+        }
+        let verdict = String::from_utf8_lossy(&text).parse();
+        Ok(verdict.unwrap_or(Verdict::Unknown))
     }
 
     /// Ends the connections as [`TransportClientFactory::close`] does.
@@ -362,6 +451,20 @@ impl Downloads {
     }
 }
 
+impl State {
+    fn note_without_checksums(&mut self, address: RpcAddress) {
+        if self.without_checksums.len() >= MOST_REMEMBERED {
+            self.without_checksums.clear();
+        }
+        self.without_checksums.insert(address);
+    }
+}
+
+fn broken_off(uri: &str, source: Arc<ConnectionError>) -> FileError {
+    let uri = uri.to_owned();
+    FileError::BrokenOff { uri, source }
+}
+
 fn named(uri: &str, opened: Result<(StreamBody, Lease), RequestError>) -> Result<FileChannel, FileError> {
     let uri = uri.to_owned();
     match opened {
@@ -380,6 +483,7 @@ fn named(uri: &str, opened: Result<(StreamBody, Lease), RequestError>) -> Result
 struct Lease {
     client: TransportClient,
     address: RpcAddress,
+    stream: String,
     downloads: Arc<Downloads>,
     /// Nothing more comes that nobody wants.
     reusable: bool,
@@ -398,15 +502,15 @@ impl Drop for Lease {
 /// What has come of a file. Dropping it removes it, on a thread that may wait for a disk.
 struct Part {
     file: Option<NamedTempFile>,
+    summing: Summing,
     runtime: Handle,
 }
 
 impl Part {
-    fn file(&mut self) -> &mut fs::File {
-        self.file
-            .as_mut()
-            .expect("it is taken when it is placed")
-            .as_file_mut()
+    fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.summing.add(piece);
+        let file = self.file.as_mut().expect("it is taken when it is placed");
+        file.as_file_mut().write_all(piece)
     }
 
     fn place(mut self, path: &Path) -> io::Result<()> {
@@ -447,6 +551,7 @@ fn create_part(path: &Path) -> io::Result<Part> {
     }
     Ok(Part {
         file: Some(builder.tempfile_in(folder.unwrap_or(Path::new(".")))?),
+        summing: Summing::new(),
         runtime: Handle::current(),
     })
 }
@@ -454,3 +559,5 @@ fn create_part(path: &Path) -> io::Result<Part> {
 /// Enough that going to another thread does not count.
 const WRITTEN_AT_ONCE: usize = 1 << 20;
 const LONGEST_PREFIX: usize = 200;
+/// Servers without checksums that an env remembers.
+const MOST_REMEMBERED: usize = 1024;

@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 use spark_rpc_transport::{FileSegment, ManagedBuffer, StreamManager, TransportClient};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use crate::address::RpcAddress;
+use crate::checksum::{OWN_SPACE, subject_of_verdict};
 use crate::file_uri::{encode_segment, normalise_base};
 use crate::security::SecurityManager;
+use crate::sent_file::SentFile;
 
 /// Offers files to the peers of an env (Spark's `RpcEnvFileServer`), see [`RpcEnv::file_server`](crate::RpcEnv::file_server).
 ///
@@ -205,6 +209,11 @@ impl FileServer {
             reason,
         };
         let name = normalise_base(base).map_err(bad)?;
+        if name == OWN_SPACE {
+            return Err(bad(
+                "this name is taken for what envs tell each other about files",
+            ));
+        }
         if [Space::Files, Space::Jars]
             .iter()
             .any(|space| space.segment() == name)
@@ -264,6 +273,16 @@ impl fmt::Debug for FileServer {
 pub(crate) struct ServedFiles {
     registry: Mutex<Registry>,
     security: Arc<dyn SecurityManager>,
+    /// For files that are examined beside their transfer.
+    places: Arc<Semaphore>,
+}
+
+/// What one connection is served.
+pub(crate) struct ConnectionFiles {
+    served: Arc<ServedFiles>,
+    /// What was asked for last, and its name.
+    last: Mutex<Option<(String, Arc<SentFile>)>>,
+    said_denied: AtomicBool,
 }
 
 #[derive(Default)]
@@ -353,29 +372,12 @@ impl ServedFiles {
         Self {
             registry: Mutex::default(),
             security,
+            places: Arc::new(Semaphore::new(EXAMINED_BESIDE)),
         }
     }
 
-    fn registry(&self) -> MutexGuard<'_, Registry> {
-        self.registry
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-impl StreamManager for ServedFiles {
-    fn check_stream_authorization(&self, client: &TransportClient, stream_id: &str) -> Result<(), String> {
-        let identity = client.identity();
-        let (kind, name) = split_name(stream_id).ok_or_else(|| not_found(stream_id))?;
-        if self.security.may_fetch(identity, &format!("/{kind}/{name}")) {
-            return Ok(());
-        }
-        let (user, subject) = (&identity.user, &identity.subject);
-        tracing::warn!(peer = %client.peer(), user, subject, stream = stream_id, "access denied");
-        Err(format!("{stream_id}{DENIED}"))
-    }
-
-    fn open_stream(&self, _: &TransportClient, stream_id: &str) -> Result<ManagedBuffer, String> {
+    /// Finds what has the name now; whether that is a file shows when it is opened.
+    fn find(&self, stream_id: &str) -> Result<Arc<SentFile>, String> {
         let not_found = || not_found(stream_id);
         let (kind, name) = split_name(stream_id).ok_or_else(not_found)?;
         let mut registry = self.registry();
@@ -387,13 +389,71 @@ impl StreamManager for ServedFiles {
                 drop(registry);
                 let folder = folder.ok_or_else(|| format!("Invalid stream URI: {kind} not found."))?;
                 let name = PathBuf::from(name);
-                return Ok(ManagedBuffer::lazy(move || {
+                return Ok(SentFile::new(move || {
                     open_below(&folder, &name, Links::FollowInside).map_err(for_strangers)
                 }));
             }
         };
         let file = registry.files(space).get(name).cloned().ok_or_else(not_found)?;
-        Ok(ManagedBuffer::lazy(move || file.open().map_err(for_strangers)))
+        Ok(SentFile::new(move || file.open().map_err(for_strangers)))
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl ConnectionFiles {
+    pub(crate) fn new(served: Arc<ServedFiles>) -> Self {
+        Self {
+            served,
+            last: Mutex::default(),
+            said_denied: AtomicBool::new(false),
+        }
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<(String, Arc<SentFile>)>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StreamManager for ConnectionFiles {
+    fn check_stream_authorization(&self, client: &TransportClient, stream_id: &str) -> Result<(), String> {
+        let identity = client.identity();
+        let subject = subject_of_verdict(stream_id).unwrap_or(stream_id);
+        let (kind, name) = split_name(subject).ok_or_else(|| not_found(stream_id))?;
+        if self
+            .served
+            .security
+            .may_fetch(identity, &format!("/{kind}/{name}"))
+        {
+            return Ok(());
+        }
+        let (user, subject) = (&identity.user, &identity.subject);
+        if self.said_denied.swap(true, Ordering::Relaxed) {
+            tracing::debug!(peer = %client.peer(), stream = stream_id, "access denied");
+        } else {
+            tracing::warn!(peer = %client.peer(), user, subject, stream = stream_id, "access denied; more of it on this connection is not told");
+        }
+        Err(format!("{stream_id}{DENIED}"))
+    }
+
+    fn open_stream(&self, _: &TransportClient, stream_id: &str) -> Result<ManagedBuffer, String> {
+        if let Some(subject) = subject_of_verdict(stream_id) {
+            let last = self.last().take();
+            let (_, sent) = last
+                .filter(|(name, _)| name == subject)
+                .ok_or_else(|| format!("{subject} is not what was sent last"))?;
+            let examination = sent.examine(&self.served.places);
+            return Ok(ManagedBuffer::computed(move || {
+                Ok(examination.verdict().to_string().into())
+            }));
+        }
+        let sent = self.served.find(stream_id)?;
+        *self.last() = Some((stream_id.to_owned(), Arc::clone(&sent)));
+        Ok(ManagedBuffer::lazy(move || sent.open()))
     }
 }
 
@@ -471,6 +531,10 @@ fn open_below(folder: &Dir, name: &Path, links: Links) -> io::Result<FileSegment
         length: metadata.len(),
     })
 }
+
+/// So many files are read beside their transfer at once; more are read when they have been sent, each by the thread that
+/// has sent it.
+const EXAMINED_BESIDE: usize = 4;
 
 fn not_regular() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "not a regular file")

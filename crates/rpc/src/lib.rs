@@ -69,6 +69,7 @@ pub mod security;
 
 mod address;
 mod ask;
+mod checksum;
 mod decoding;
 mod dispatcher;
 mod endpoint;
@@ -87,6 +88,7 @@ mod outbox;
 mod parcel;
 mod reply;
 mod rpc_handler;
+mod sent_file;
 mod slot;
 mod timers;
 mod tls_task;
@@ -94,6 +96,7 @@ mod verifier;
 
 pub use address::{InvalidAddress, RpcAddress, RpcEndpointAddress};
 pub use ask::{AbortHandle, Ask};
+pub use checksum::FileChecksum;
 pub use endpoint::{ConcurrentRpcEndpoint, EndpointContext, Inbound, RpcCallContext, RpcEndpoint};
 pub use endpoint_ref::RpcEndpointRef;
 pub use env::{EnvStats, RpcEnv, ShutdownReport, WeakRpcEnv};
@@ -102,7 +105,7 @@ pub use error::{
     LookupError, RemoteFailure, SendError, SetupError, StartError,
 };
 pub use factory::{RpcEnvBuilder, RpcEnvConfig, RpcEnvFactory};
-pub use file_client::{FileChannel, FileError};
+pub use file_client::{Fetched, FileChannel, FileError};
 pub use file_server::{FileServer, FileServerError};
 pub use mailbox::{EndedEndpoints, EndpointStats};
 pub use message::{Decodable, Encodable, OneWay, ReplyValue, Request, RpcMessage};

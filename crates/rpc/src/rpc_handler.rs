@@ -19,6 +19,7 @@ use crate::dispatcher::DispatchError;
 use crate::endpoint::Sender;
 use crate::env::EnvShared;
 use crate::error::Failure;
+use crate::file_server::ConnectionFiles;
 use crate::mailbox::{ConnectionEvent, Mailbox, PostError};
 use crate::parcel::{Parcel, RemoteParcel};
 use crate::reply::{RemoteReply, fail_remote};
@@ -59,6 +60,7 @@ struct EnvHandler {
     context: DecodeContext,
     entered: bool,
     said_malformed: bool,
+    files: ConnectionFiles,
 }
 
 /// An envelope that has been seen before, and where it leads.
@@ -85,6 +87,7 @@ impl EnvHandler {
     fn new(env: Arc<EnvShared>, client: &TransportClient) -> Self {
         let socket = RpcAddress::from(client.peer());
         let peer = env.memory_of(&socket);
+        let files = ConnectionFiles::new(Arc::clone(&env.served));
         Self {
             socket,
             remote_env: None,
@@ -98,6 +101,7 @@ impl EnvHandler {
             },
             entered: false,
             said_malformed: false,
+            files,
         }
     }
 
@@ -293,7 +297,7 @@ impl RpcHandler for EnvHandler {
     }
 
     fn stream_manager(&self) -> &dyn StreamManager {
-        &*self.env().served
+        &self.files
     }
 
     fn channel_active(&mut self, _client: &TransportClient) {

@@ -117,7 +117,9 @@ async fn serve_and_fetch(server: &RpcEnv, client: &RpcEnv, long: usize) {
         let mut told = Vec::new();
         let fetched = client.fetch_file_with(&uri, &target, |done, all| told.push((done, all)));
         let length = content.len() as u64;
-        assert_eq!(fetched.await.unwrap(), length);
+        let fetched = fetched.await.unwrap();
+        assert_eq!(fetched.length, length);
+        assert!(fetched.checksum.is_some(), "{uri}");
         assert!(fs::read(&target).unwrap() == content, "{uri}");
         assert_eq!((told[0], told[told.len() - 1]), ((0, length), (length, length)));
         assert!(told.is_sorted());
@@ -668,7 +670,8 @@ async fn a_fetch_that_is_dropped_leaves_no_part_behind() {
         fetched = fetching => panic!("{fetched:?}"),
     }
     support::eventually("the part is removed", || here.names().is_empty()).await;
-    assert_eq!(pair.client.fetch_file(&uri, &target).await.unwrap(), LONG as u64);
+    let fetched = pair.client.fetch_file(&uri, &target).await.unwrap();
+    assert_eq!(fetched.length, LONG as u64);
 }
 
 #[tokio::test(start_paused = true)]
