@@ -37,6 +37,11 @@ fn print(args: &BodyArgs, reply: &JavaValue) {
     if args.json.is_some() {
         output::line(java_to_json(graph, &Bounds::FULL).0);
     } else {
-        output::line(java_to_text(graph, &Bounds::FULL));
+        // What is mentioned often is printed often, which a peer might make use of.
+        let bounds = Bounds {
+            values: 100_000,
+            ..Bounds::FULL
+        };
+        output::line(java_to_text(graph, &bounds));
     }
 }

@@ -101,9 +101,8 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit, Failure> {
     let json = args.style.json;
     let story = spark_rpc_inspect::decode(&input, args.style.style(), &mut |told| print(&told, json));
     if story.held_back() > 0 && !json {
-        let count = story.held_back();
-        let frames = if count == 1 { "frame" } else { "frames" };
-        output::note(format_args!("{count} {frames} did not pass the filter"));
+        let frames = crate::tap::frames_of(story.held_back());
+        output::note(format_args!("{frames} did not pass the filter"));
     }
     Ok(if story.problems() == 0 {
         Exit::Done

@@ -187,13 +187,17 @@ fn tell(inlet: &Inlet, style: Style) -> bool {
         }
     }
     if story.held_back() > 0 && !json {
-        let frames = if story.held_back() == 1 { "frame" } else { "frames" };
         output::note(format_args!(
-            "{} {frames} did not pass the filter",
-            story.held_back()
+            "{} did not pass the filter",
+            frames_of(story.held_back())
         ));
     }
     true
+}
+
+/// A number of frames.
+pub(crate) fn frames_of(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "frame" } else { "frames" })
 }
 
 fn listening(json: bool, address: &str, to: &str) {
@@ -248,8 +252,12 @@ fn summary(json: bool, totals: &Totals, all_told: bool) {
         let mut text = styled(
             BOLD,
             format_args!(
-                "{connections}, {} turned away; → {} frames, {} bytes; ← {} frames, {} bytes",
-                totals.unreachable, frames[0], bytes[0], frames[1], bytes[1]
+                "{connections}, {} turned away; → {} in {} bytes; ← {} in {} bytes",
+                totals.unreachable,
+                frames_of(frames[0]),
+                bytes[0],
+                frames_of(frames[1]),
+                bytes[1]
             ),
         );
         for (kind, count) in types {

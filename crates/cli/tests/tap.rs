@@ -71,7 +71,7 @@ fn calls_work_through_it_and_are_told() {
         "#2 → RpcRequest",
         "Text to echo",
         "native: Text, 6 bytes",
-        "2 connections, 0 turned away; → 3 frames",
+        "2 connections, 0 turned away; → 3 frames in",
     ] {
         assert!(told.contains(text), "{text}: {told}");
     }

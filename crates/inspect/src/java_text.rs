@@ -107,7 +107,7 @@ impl<'a> Writer<'a> {
     fn object(&mut self, id: ObjectId) -> String {
         let graph = self.graph;
         match &graph[id] {
-            Object::String(string) => return text(&string.to_string_lossy()),
+            Object::String(string) => return text(&string.to_string_lossy(), self.most(CHARS)),
             Object::Enum { constant, .. } => {
                 return graph.as_str(Value::Object(*constant)).unwrap_or("?").to_owned();
             }
@@ -324,7 +324,7 @@ impl<'a> Writer<'a> {
         if let Some(Object::Array(trace)) = object.field("stackTrace").and_then(|trace| graph.object(trace))
             && let Elements::Object(frames) = &trace.elements
         {
-            for frame in frames.iter().take(FRAMES) {
+            for frame in frames.iter().take(self.most(FRAMES)) {
                 if let Some(frame) = graph.instance(*frame) {
                     let text = |name| frame.field(name).and_then(|value| graph.as_str(value));
                     let _ = write!(
@@ -340,7 +340,7 @@ impl<'a> Writer<'a> {
                     out.push(')');
                 }
             }
-            if frames.len() > FRAMES {
+            if frames.len() > self.most(FRAMES) {
                 let _ = write!(out, "\n    … {} more", frames.len() - FRAMES);
             }
         }
@@ -397,12 +397,22 @@ impl<'a> Writer<'a> {
         } else {
             32
         };
+        let shown = self.most(shown);
         let values = (0..count.min(shown)).filter_map(|at| elements.get(at));
         let mut texts: Vec<String> = values.map(|value| self.value(value)).collect();
         if count > shown {
             texts.push(format!("… {} more", count - shown));
         }
         group(&format!("{name}: {count} ["), texts, "]")
+    }
+
+    /// How much of something long is printed: so much, or if everything is wanted everything.
+    fn most(&self, usual: usize) -> usize {
+        if self.bounds.chars == usize::MAX {
+            usize::MAX
+        } else {
+            usual
+        }
     }
 
     fn block(&self, bytes: &[u8]) -> String {
@@ -456,8 +466,8 @@ fn module(graph: &Graph, class: Value) -> Option<String> {
     Some(short_name(name).trim_end_matches('$').to_owned())
 }
 
-fn text(text: &str) -> String {
-    match text.char_indices().nth(CHARS) {
+fn text(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
         None => format!("{text:?}"),
         Some((end, _)) => format!("{:?}… ({} bytes)", &text[..end], text.len()),
     }
@@ -564,5 +574,54 @@ mod tests {
         graph.push(Content::Value(Value::Object(last)));
         let text = java_to_text(&graph, &Bounds::BRIEF);
         assert!(text.lines().count() < 200, "{text}");
+    }
+
+    /// Threads have two mebibytes of stack, and so have those of tests.
+    #[test]
+    fn as_deep_as_a_stream_may_be_it_is_told() {
+        let mut graph = Graph::new();
+        let array = graph.add_class(ClassDesc::new("[Ljava.lang.Object;", 0, ClassFlags::SERIALIZABLE));
+        let mut last = Value::Object(graph.add_string("the bottom"));
+        for _ in 0..120 {
+            let elements = Elements::Object(vec![last]);
+            last = Value::Object(graph.add(Object::Array(Array {
+                class: array,
+                elements,
+            })));
+        }
+        graph.push(Content::Value(last));
+        let bytes = graph.write().unwrap().into();
+        for (json, bounds) in [
+            (false, Bounds::BRIEF),
+            (true, Bounds::BRIEF),
+            (false, Bounds::FULL),
+            (true, Bounds::FULL),
+        ] {
+            let style = crate::Style {
+                json,
+                bounds,
+                ..crate::Style::default()
+            };
+            let mut told = 0;
+            crate::decode(&bytes, style, &mut |_| told += 1);
+            assert_eq!(told, 1);
+        }
+        let (graph, ..) = Graph::read_leniently(&bytes, &spark_rpc_javaobj::Limits::default(), true);
+        java_to_text(&graph, &Bounds::FULL);
+    }
+
+    /// Pairs of the same pair, which doubles with each level.
+    #[test]
+    fn what_doubles_at_every_level_ends() {
+        let table = ClassTable::default();
+        let mut encoder = spark_rpc_javaobj::Encoder::new(&table);
+        let mut last = encoder.string("x");
+        for _ in 0..60 {
+            let level = spark_rpc_javaobj::Level::new("scala.Tuple2");
+            let level = level.with("_1", "Ljava/lang/Object;", last);
+            last = encoder.instance(vec![level.with("_2", "Ljava/lang/Object;", last)]);
+        }
+        let graph = encoder.finish(last);
+        assert!(java_to_text(&graph, &Bounds::BRIEF).lines().count() < 200);
     }
 }
