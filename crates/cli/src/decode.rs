@@ -27,10 +27,10 @@ Examples:
   tcpflow -r capture.pcap -o flows port 7077; spark-rpc decode flows/*.07077
   echo 'aced0005 7400 0568656c6c6f' | spark-rpc decode -
 
-With --json, one object for each frame, a line each: offset, length, type, request_id (a string), sender, receiver,
-endpoint, stream, chunk, error, content (codec, length, class, value, cut) and problem (at, text), as far as there are
-such. In Java values an object is {\"class\", \"fields\", \"also\"}; a second mention of one is {\"ref\": N}, the first has
-\"id\": N.
+With --json, one object for each frame, a line each: offset, length, type, request_id (a string),
+sender, receiver, endpoint, stream, chunk, error, content (codec, length, class, value, cut) and
+problem (at, text), as far as there are such. In Java values an object is
+{\"class\", \"fields\", \"also\"}; a second mention of one is {\"ref\": N}, the first has \"id\": N.
 
 Exit codes: 0 all of it makes sense, 1 some of it does not, 2 bad usage")]
 pub(crate) struct DecodeArgs {

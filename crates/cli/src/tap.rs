@@ -29,8 +29,8 @@ use crate::settings::bind_address;
 /// The connection never waits for the terminal: what cannot be printed in time is left out and counted. The bodies of streams,
 /// uploads and chunks are counted, and so is everything behind an authentication that ends in encryption.
 ///
-/// Spark tells addresses inside messages: a worker that has found its master through the tap talks to the address that
-/// the master tells it, past the tap.
+/// Spark tells addresses inside messages. Answers, and messages to references that came over a connection, go back over
+/// it; but whoever is told the address of a third process calls it directly, past the tap.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -40,13 +40,14 @@ Examples:
   spark-rpc tap --to 10.0.0.1:7077 --filter type=RpcFailure,StreamFailure
   spark-rpc tap --to 10.0.0.1:7077 --write talk.json; spark-rpc decode talk.json --brief
 
-The file of --write has a line of JSON for each event: connection, at_us, event, and for frames direction, offset, length
-and data, the hexadecimal digits of what follows the length field, up to 4 MiB. It holds all that passed, whatever
---filter says, secrets inside messages too, and is readable for its owner only.
+The file of --write has a line of JSON for each event: connection, at_us, event, and for frames
+direction, offset, length and data: the hexadecimal digits of what follows the length field, up to
+4 MiB. It holds all that passed, whatever --filter says, secrets inside messages too, and is
+readable for its owner only.
 
-With --json, one object a line: event (listening, opened, frame, body, opaque, cut, ended, closed, unreachable,
-not_printed, summary), at_us, connection, direction; for frames what `spark-rpc decode --json` prints, and
-answers (subject, took_us).
+With --json, one object a line: event (listening, opened, frame, body, opaque, cut, ended, closed,
+unreachable, not_printed, summary), at_us, connection, direction; for frames also what
+`spark-rpc decode --json` prints, and answers (subject, took_us).
 
 Exit codes: 0 ended by Ctrl-C or SIGTERM, 1 could not listen or record, 2 bad usage")]
 pub(crate) struct TapArgs {
