@@ -4,7 +4,7 @@ import org.apache.spark.{SparkConf, SparkContext}
 
 /** An application of a standalone cluster. */
 object Application {
-  private var context: Option[SparkContext] = None
+  @volatile private var context: Option[SparkContext] = None
 
   val commands: PartialFunction[Array[String], String] = {
     case Array("application-start", master, name) =>

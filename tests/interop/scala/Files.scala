@@ -26,7 +26,7 @@ object Files {
       f"$length ${crc.getValue}%08x"
     } finally channel.close()
 
-  private var begun: Option[ReadableByteChannel] = None
+  @volatile private var begun: Option[ReadableByteChannel] = None
 
   val commands: PartialFunction[Array[String], String] = {
     case Array("serve-file", mode, path) => Harness.env(mode).fileServer.addFile(file(path))

@@ -185,7 +185,7 @@ async fn main() -> std::process::ExitCode {
             our_timeout_ends_an_ask
             the_sender_is_known_by_its_env_or_its_socket
             references_of_both_modes_are_called_back
-            a_reference_to_a_third_env_is_called
+            a_reference_to_a_third_env_is_used_where_it_came_from
             an_env_begins_in_java_if_told_so;
         connections:
             a_jvm_that_connects_and_stops_is_told_with_both_addresses

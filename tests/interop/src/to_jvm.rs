@@ -208,8 +208,8 @@ pub(crate) async fn references_of_both_modes_are_called_back(world: &World) -> O
     Ok(())
 }
 
-pub(crate) async fn a_reference_to_a_third_env_is_called(world: &World) -> Outcome {
-    // Ours as the third: the client passes the server's reference on, by which the JVM calls over a way of its own.
+pub(crate) async fn a_reference_to_a_third_env_is_used_where_it_came_from(world: &World) -> Outcome {
+    // The client passes the server's reference on.
     let callback = world
         .server
         .setup_endpoint("third", Callback::default())
@@ -220,15 +220,8 @@ pub(crate) async fn a_reference_to_a_third_env_is_called(world: &World) -> Outco
         .await
         .map_err(text)?;
     let lab = world.theirs(&world.client, "lab").await?;
-    let found = lab
-        .ask_within(
-            Carry {
-                reference,
-                note: "third".to_owned(),
-            },
-            Duration::from_secs(15),
-        )
-        .await;
+    let note = "third".to_owned();
+    let found = lab.ask(Carry { reference, note }).await;
     world.server.stop(&callback);
     // Spark uses the connection on which a reference came for every reference, also one to a third env; so the message
     // ends at the client, which has no such endpoint.
