@@ -95,7 +95,11 @@ pub enum SaslError {
     #[error("DIGEST-MD5: the peer's token has an unexpected {0}")]
     Unexpected(&'static str),
     /// The peer does not offer, or does not accept, the protection that this side wants.
-    #[error("DIGEST-MD5: the peer does not agree to the protection {}", wanted.name())]
+    #[error(
+        "DIGEST-MD5: the peer does not agree to the protection {}; compare spark.authenticate.enableSaslEncryption and \
+         spark.network.sasl.serverAlwaysEncrypt of both sides",
+        wanted.name()
+    )]
     Protection {
         /// What this side wants.
         wanted: Protection,

@@ -43,13 +43,22 @@ impl AuthClientBootstrap {
                 user: self.user.clone(),
             })?;
         let mut talk = Talk::connecting(stream);
+        let with_sasl = self.options.sasl.is_some();
         let mut refused = None;
         if let Some(engine) = &self.options.engine {
             match self.engine(&mut talk, &secret, engine).await {
                 Ok(session) => return Ok(session.into_passed(talk.into_stream(), &self.user)),
-                Err(error @ GateError::Refused { .. }) if self.options.sasl.is_some() => {
+                Err(error @ GateError::Refused { .. }) if with_sasl => {
                     tracing::info!(%error, "the server refuses the auth engine; trying SASL");
                     refused = Some(error);
+                }
+                Err(GateError::Refused { text }) => {
+                    return Err(explained(
+                        text,
+                        Tried::Engine {
+                            tls: engine.cipher.is_none(),
+                        },
+                    ));
                 }
                 Err(error) => return Err(error),
             }
@@ -62,9 +71,12 @@ impl AuthClientBootstrap {
         match self.sasl(&mut talk, &secret, sasl).await {
             Ok(session) => Ok(session.into_passed(talk.into_stream(), &self.user)),
             // A server that refuses a secret hangs up: the reason is what it said before.
-            Err(GateError::Closed | GateError::Socket(_)) if refused.is_some() => {
-                Err(refused.unwrap_or(GateError::Closed))
-            }
+            Err(error @ (GateError::Closed | GateError::Socket(_))) => match refused {
+                Some(GateError::Refused { text }) => Err(explained(text, Tried::Both)),
+                _ => Err(error),
+            },
+            Err(GateError::Refused { text }) if refused.is_some() => Err(explained(text, Tried::Both)),
+            Err(GateError::Refused { text }) => Err(explained(text, Tried::Sasl)),
             Err(error) => Err(error),
         }
     }
@@ -112,6 +124,38 @@ impl AuthClientBootstrap {
             })
         })
     }
+}
+
+/// What this side has tried when it was refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    /// `tls`: within TLS, and without a cipher of its own.
+    Engine {
+        tls: bool,
+    },
+    Sasl,
+    Both,
+}
+
+/// Says which settings to look at. Nothing but the texts of servers, JVMs and our own, tells why they refuse.
+fn explained(text: String, tried: Tried) -> GateError {
+    let says = |words: &str| text.contains(words);
+    let advice = if says("Authentication failed") || says("digest response format violation") {
+        "most likely the secret there is another one"
+    } else if says("Expected SaslMessage") && tried == (Tried::Engine { tls: true }) {
+        "it speaks SASL only, as JVMs do within TLS: set spark.network.crypto.enabled = false here too, or \
+         spark.rpc.security.defaults = spark"
+    } else if says("Expected SaslMessage") && matches!(tried, Tried::Engine { .. }) {
+        "it speaks SASL only, as JVMs do that have spark.authenticate and not spark.network.crypto.enabled: set that to \
+         true there, with the authEngineVersion and cipher of this side; or allow SASL here, by \
+         spark.network.crypto.saslFallback = true or spark.rpc.security.defaults = spark"
+    } else if says("Unknown challenge message") && tried == Tried::Sasl {
+        "it speaks the auth engine only: set spark.network.crypto.enabled = true here, or allow SASL there by \
+         spark.network.crypto.saslFallback = true"
+    } else {
+        "it may not authenticate at all: spark.authenticate must be true on both sides, or on neither"
+    };
+    GateError::Unlike { text, advice }
 }
 
 impl ClientBootstrap for AuthClientBootstrap {

@@ -56,7 +56,10 @@ pub struct Passed {
 #[non_exhaustive]
 pub enum GateError {
     /// The peer ended the connection during the handshake.
-    #[error("the peer closed the connection before it was authenticated")]
+    #[error(
+        "the peer closed the connection before it was authenticated; if it always does, see whether only one side has \
+         spark.ssl.rpc.enabled"
+    )]
     Closed,
     /// The socket failed.
     #[error("the connection failed before it was authenticated: {0}")]
@@ -99,6 +102,14 @@ pub enum GateError {
     Refused {
         /// The first line of what it said.
         text: String,
+    },
+    /// The peer refuses this side, for a reason that can be guessed.
+    #[error("the peer refuses: {text} ({advice})")]
+    Unlike {
+        /// The first line of what it said.
+        text: String,
+        /// Which settings are probably not the same on both sides.
+        advice: &'static str,
     },
     /// It took too long.
     #[error("the handshake took longer than {} ms; this limit is set by {setting}", limit.as_millis())]

@@ -4,10 +4,13 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use spark_rpc_auth::engine::EngineVersion;
 use spark_rpc_auth::{Decryptor, Encryptor};
 use spark_rpc_net::{SocketName, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 /// What turns plaintext into what is sent, and back.
 pub(super) trait Seal: fmt::Debug + Send + Sync + Unpin + 'static {
@@ -20,6 +23,11 @@ pub(super) trait Seal: fmt::Debug + Send + Sync + Unpin + 'static {
     /// The peer's bytes have ended.
     fn ended(&mut self) -> io::Result<()>;
 
+    /// The socket has failed.
+    fn lost(&self, error: io::Error) -> io::Error {
+        error
+    }
+
     /// Nothing more is to be sent.
     fn farewell(&mut self, out: &mut Vec<u8>) {
         let _ = out;
@@ -28,21 +36,135 @@ pub(super) trait Seal: fmt::Debug + Send + Sync + Unpin + 'static {
 
 /// The two ciphers of a session, one per direction.
 #[derive(Debug)]
-pub(super) struct Ciphers(pub(super) Encryptor, pub(super) Decryptor);
+pub(super) struct Ciphers {
+    outgoing: Encryptor,
+    incoming: Decryptor,
+    unproven: Option<Unproven>,
+}
+
+/// Until something of the peer's has made sense, nobody knows whether it uses the same keys and cipher: the auth engine
+/// does not say which it uses.
+#[derive(Debug)]
+struct Unproven {
+    version: EngineVersion,
+    since: Instant,
+    /// This side has sent something; before that a peer may leave as it likes.
+    spoke: bool,
+    /// Decrypted, as far as a frame's length.
+    first: Vec<u8>,
+}
+
+impl Ciphers {
+    /// `version` is the auth engine's, if it made the keys.
+    pub(super) fn new(outgoing: Encryptor, incoming: Decryptor, version: Option<EngineVersion>) -> Self {
+        Self {
+            outgoing,
+            incoming,
+            unproven: version.map(|version| Unproven {
+                version,
+                since: Instant::now(),
+                spoke: false,
+                first: Vec::new(),
+            }),
+        }
+    }
+
+    /// What the peer's end, or its first bytes, most likely mean.
+    fn unlike(&self, unproven: &Unproven, what: String) -> io::Error {
+        broken(UnlikeSession {
+            what,
+            version: unproven.version,
+            cipher: self.incoming.name(),
+        })
+    }
+
+    /// The unproven session, if it ends so soon after this side's first words that it must have to do with them.
+    fn young(&self) -> Option<&Unproven> {
+        let soon = |unproven: &&Unproven| unproven.spoke && unproven.since.elapsed() < YOUNG;
+        self.unproven.as_ref().filter(soon)
+    }
+
+    /// Looks at the first bytes that were decrypted: a cipher without tags makes something of everything.
+    fn prove(&mut self, plain: &[u8]) -> io::Result<()> {
+        let Some(mut unproven) = self.unproven.take() else {
+            return Ok(());
+        };
+        let missing = size_of::<i64>() - unproven.first.len();
+        unproven
+            .first
+            .extend_from_slice(&plain[..missing.min(plain.len())]);
+        let Ok(length) = <[u8; size_of::<i64>()]>::try_from(&*unproven.first) else {
+            self.unproven = Some(unproven);
+            return Ok(());
+        };
+        let length = i64::from_be_bytes(length);
+        if (0..=LONGEST_FRAME).contains(&length) {
+            return Ok(());
+        }
+        Err(self.unlike(&unproven, format!("a frame cannot be {length} bytes long")))
+    }
+}
 
 impl Seal for Ciphers {
     fn seal(&mut self, plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        self.0.encrypt(plain, out).map_err(broken)
+        if let Some(unproven) = &mut self.unproven
+            && !unproven.spoke
+        {
+            unproven.spoke = true;
+            unproven.since = Instant::now();
+        }
+        self.outgoing.encrypt(plain, out).map_err(broken)
     }
 
     fn open(&mut self, mut input: &[u8], plain: &mut Vec<u8>, _: &mut Vec<u8>) -> io::Result<()> {
-        self.1.decrypt(&mut input, plain, usize::MAX).map_err(broken)
+        let start = plain.len();
+        let opened = self.incoming.decrypt(&mut input, plain, usize::MAX);
+        if self.unproven.is_none() {
+            return opened.map_err(broken);
+        }
+        self.prove(&plain[start..])
+            .inspect_err(|_| plain.truncate(start))?;
+        opened.map_err(|error| match &self.unproven {
+            Some(unproven) => self.unlike(unproven, error.to_string()),
+            None => broken(error),
+        })
     }
 
     fn ended(&mut self) -> io::Result<()> {
-        self.1
+        if let Some(unproven) = self.young() {
+            return Err(self.unlike(unproven, "the peer closed the connection".to_owned()));
+        }
+        self.incoming
             .finish()
             .map_err(|error| io::Error::new(io::ErrorKind::UnexpectedEof, error))
+    }
+
+    fn lost(&self, error: io::Error) -> io::Error {
+        match self.young() {
+            Some(unproven) => self.unlike(unproven, error.to_string()),
+            None => error,
+        }
+    }
+}
+
+/// Both sides know the secret, and then do not understand each other.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{what}, and nothing that it sent could be read since it authenticated. Both sides must have the same \
+     spark.network.crypto.authEngineVersion and spark.network.crypto.cipher; here they are {} and {cipher}, while Spark's \
+     defaults are 1 and AES/CTR/NoPadding",
+    version_number(*version)
+)]
+struct UnlikeSession {
+    what: String,
+    version: EngineVersion,
+    cipher: &'static str,
+}
+
+fn version_number(version: EngineVersion) -> u8 {
+    match version {
+        EngineVersion::V1 => 1,
+        EngineVersion::V2 => 2,
     }
 }
 
@@ -138,7 +260,9 @@ impl<S: Seal> AsyncRead for SealedStream<S> {
             }
             // The caller's own space serves for what is encrypted, which is gone from there before it returns.
             let start = buf.filled().len();
-            ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
+            if let Err(error) = ready!(Pin::new(&mut this.inner).poll_read(cx, buf)) {
+                return Poll::Ready(Err(this.seal.lost(error)));
+            }
             let input = &buf.filled()[start..];
             if input.is_empty() {
                 return Poll::Ready(this.seal.ended());
@@ -209,6 +333,10 @@ impl<S: Seal> fmt::Debug for SealedStream<S> {
     }
 }
 
+/// Until when the end of a session that has proven nothing is put down to that.
+const YOUNG: Duration = Duration::from_secs(5);
+/// Length field included; whether it is too long here is for the decoder of frames to say.
+const LONGEST_FRAME: i64 = (1 << 31) + 8;
 /// Plaintext encrypted by one write: two whole segments of AES-GCM.
 const AT_ONCE: usize = 2 * (32 * 1024 - 16);
 /// What an idle stream's buffers may keep.

@@ -37,8 +37,8 @@ impl AuthServerBootstrap {
             Ok((session, user)) => Ok(session.into_passed(talk.into_stream(), &user)),
             Err((error, said)) => {
                 if let Some((id, text)) = said {
-                    talk.fail(id, text).await?;
-                    talk.hang_up().await;
+                    // If he does not even hear it: what he did is worth more in a log.
+                    let _ = talk.refuse(id, text).await;
                 }
                 Err(error)
             }
@@ -46,16 +46,20 @@ impl AuthServerBootstrap {
     }
 
     async fn converse(&self, talk: &mut Talk) -> Result<(Session, String), Refusal> {
+        let mut unlike = None;
         // A client that tries the auth engine first where there is only SASL gets a second try, as in Spark.
         for _ in 0..MOST_TRIES {
-            let (id, body) = talk.challenge().await.map_err(silently)?;
+            let (id, body) = match talk.challenge().await {
+                Ok(challenge) => challenge,
+                // He has taken the answer for the end of it.
+                Err(GateError::Closed) if unlike.is_some() => break,
+                Err(error) => return Err(silently(error)),
+            };
             if let Some(engine) = &self.options.engine {
                 match Challenge::decode(&body) {
                     Ok(challenge) => return self.engine(talk, id, &challenge, engine).await,
                     Err(_) if self.options.sasl.is_some() => {}
-                    Err(_) => {
-                        return Err((not_allowed(&body), Some((id, "Unknown challenge message."))));
-                    }
+                    Err(_) => return Err((not_allowed(&body), Some((id, NO_CHALLENGE)))),
                 }
             }
             let Some(sasl) = &self.options.sasl else {
@@ -66,11 +70,12 @@ impl AuthServerBootstrap {
                 Ok(first) => return self.sasl(talk, id, &first, sasl).await,
                 Err(error @ SaslMessageError::NotOurs { .. }) => {
                     talk.fail(id, &error.to_string()).await.map_err(silently)?;
+                    unlike = Some(not_sasl(&body));
                 }
                 Err(error) => return Err((error.into(), Some((id, FAILED)))),
             }
         }
-        Err(silently(GateError::Mechanism("it has tried often enough")))
+        Err(silently(unlike.unwrap_or(GateError::Closed)))
     }
 
     async fn engine(
@@ -110,7 +115,10 @@ impl AuthServerBootstrap {
             SaslServer::start(first.token, user, &secret, least).map_err(|error| failed(id)(error.into()))?;
         talk.answer(id, challenge).await.map_err(silently)?;
 
-        let (id, body) = talk.challenge().await.map_err(silently)?;
+        let (id, body) = talk.challenge().await.map_err(|error| match error {
+            GateError::Closed if options.always_encrypt => silently(GateError::Mechanism(ONLY_ENCRYPTED)),
+            error => silently(error),
+        })?;
         let response = SaslMessage::decode(&body).map_err(|error| failed(id)(error.into()))?;
         if response.app_id != user {
             let user = response.app_id.to_owned();
@@ -149,18 +157,38 @@ fn silently(error: GateError) -> Refusal {
     (error, None)
 }
 
-/// What a peer tried that the options do not allow.
+/// What a peer tried where there is only the auth engine.
 fn not_allowed(body: &[u8]) -> GateError {
     GateError::Mechanism(match body.first() {
         Some(&SaslMessage::TAG) => {
-            "it wants SASL DIGEST-MD5, which only spark.network.crypto.saslFallback = true would allow"
+            "it wants SASL DIGEST-MD5; set spark.network.crypto.enabled = true there, as is Spark's way to use the auth \
+             engine, or allow SASL here by spark.network.crypto.saslFallback = true"
         }
         Some(&AuthMessage::TAG) => "its challenge for the auth engine is malformed",
-        _ => "it sent a request without authentication",
+        _ => NOTHING,
     })
 }
 
+/// What a peer tried where there is only SASL.
+fn not_sasl(body: &[u8]) -> GateError {
+    GateError::Mechanism(match body.first() {
+        Some(&AuthMessage::TAG) => {
+            "it wants the auth engine and nothing else; set spark.network.crypto.enabled = true here, or allow it SASL by \
+             spark.network.crypto.saslFallback = true there"
+        }
+        _ => NOTHING,
+    })
+}
+
+const ONLY_ENCRYPTED: &str = "it hung up when it was offered SASL with encryption only; set \
+                              spark.authenticate.enableSaslEncryption = true there, or \
+                              spark.network.sasl.serverAlwaysEncrypt = false and enableSaslEncryption = false here";
+const NOTHING: &str = "it sent a request without authentication; spark.authenticate must be true there, with the same \
+                       secret, as it is here";
 /// The most requests before SASL has begun.
 const MOST_TRIES: usize = 4;
-/// All that somebody who fails is told.
+/// What somebody is told who speaks no word of the auth engine, where there is nothing else. It begins as Spark's does.
+const NO_CHALLENGE: &str = "Unknown challenge message. This server wants spark.authenticate = true and \
+                            spark.network.crypto.enabled = true, with the authEngineVersion and cipher that it has.";
+/// All that somebody is told who fails.
 const FAILED: &str = "Authentication failed.";

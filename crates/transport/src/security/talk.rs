@@ -1,6 +1,7 @@
 //! Frames of a handshake, one at a time and not a byte further.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use spark_rpc_net::Stream;
@@ -88,6 +89,25 @@ impl Talk {
             error: error.to_owned(),
         }))
         .await
+    }
+
+    /// Refuses a peer with `error`, and leaves it a moment to hang up by itself: one that is still busy with the refusal
+    /// when its connection ends, as a JVM is, loses the reason. Further requests get the same answer.
+    pub(super) async fn refuse(&mut self, id: RequestId, error: &str) -> Result<(), GateError> {
+        self.fail(id, error).await?;
+        let goes_by_itself = async {
+            for _ in 0..MOST_REFUSALS {
+                match self.read().await? {
+                    Message::RpcRequest(request) => self.fail(request.request_id, error).await?,
+                    _ => break,
+                }
+            }
+            Ok::<_, GateError>(())
+        };
+        // Whether it has gone or not, it has been refused.
+        let _ = tokio::time::timeout(LINGER, goes_by_itself).await;
+        self.hang_up().await;
+        Ok(())
     }
 
     /// Ends this side's direction in order, so that the peer gets the last answer; what it has sent meanwhile is thrown
@@ -195,6 +215,10 @@ const LENGTH: usize = 8;
 const PIECE: usize = 1024;
 /// Of what a refused peer goes on sending.
 const MOST_SCRAPS: usize = 64;
+/// How often somebody is told again that he is refused.
+const MOST_REFUSALS: usize = 3;
+/// How long a refused peer may take to hang up by itself.
+const LINGER: Duration = Duration::from_secs(1);
 /// Type, request id and body length stand before a handshake's message; SASL's are the longest.
 const LONGEST_CHALLENGE: u32 = 64 + spark_rpc_auth::sasl::SaslMessage::MAX_LEN as u32;
 const LONGEST_ANSWER: u32 = 64 * 1024;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use spark_rpc_net::TcpNetwork;
+use spark_rpc_testkit::ScriptedPeer;
 use spark_rpc_transport::auth::Secret;
 use spark_rpc_transport::auth::engine::{EngineVersion, SessionCipher};
 use spark_rpc_transport::security::{
@@ -13,6 +15,7 @@ use spark_rpc_transport::{
     ConnectError, Flow, ManagedBuffer, StreamManager, TransportClient, TransportClientFactory, TransportConf,
     TransportContext, TransportServer,
 };
+use spark_rpc_wire::{Message, RequestId, RpcRequest};
 use tokio::time::Instant;
 
 use crate::log::Log;
@@ -103,7 +106,7 @@ async fn refused(factory: &TransportClientFactory) -> String {
     }
 }
 
-async fn ask(client: &TransportClient, body: &[u8]) -> bytes::Bytes {
+async fn ask(client: &TransportClient, body: &[u8]) -> Bytes {
     soon(client.send_rpc(body, Some(secs(60)))).await.unwrap()
 }
 
@@ -187,18 +190,42 @@ async fn where_it_is_not_allowed_nobody_falls_back() {
         AuthOptions::default(),
     )
     .await;
+    let log = Log::begin();
     let reason = refused(&factory(&hosts, "good", sasl(true))).await;
-    assert_eq!(reason, "the peer refuses: Unknown challenge message.");
+    assert!(
+        reason.starts_with("the peer refuses: Unknown challenge message."),
+        "{reason}"
+    );
+    assert!(
+        reason.contains("set spark.network.crypto.enabled = true here"),
+        "{reason}"
+    );
     settle().await;
     assert_eq!(context.counters().handshakes_failed(), 1);
     assert_eq!(handlers.record.all(), []);
+    assert_eq!(
+        log.with("allow SASL here by spark.network.crypto.saslFallback")
+            .len(),
+        1,
+        "the server's log names the setting too"
+    );
 
     let hosts = crate::support::hosts();
     let (_context, _server) = serve(&hosts, TransportConf::default(), &handlers, sasl(true)).await;
     let reason = refused(&factory(&hosts, "good", AuthOptions::default())).await;
     assert!(reason.contains("Expected SaslMessage"), "{reason}");
+    assert!(
+        reason.contains("allow SASL here, by spark.network.crypto.saslFallback = true"),
+        "{reason}"
+    );
     assert_eq!(handlers.record.all(), []);
+    settle().await;
+    assert_eq!(log.with("set spark.network.crypto.enabled = true here").len(), 1);
 }
+
+/// The server's words, and what this side makes of them.
+const REFUSED: &str =
+    "the peer refuses: Authentication failed. (most likely the secret there is another one)";
 
 /// AUTH-02, SASL-02
 #[tokio::test(start_paused = true)]
@@ -209,7 +236,7 @@ async fn another_secret_gets_nobody_in_and_is_told_no_more_than_that() {
         let log = Log::begin();
         let (context, server) = serve(&hosts, TransportConf::default(), &handlers, options.clone()).await;
         let reason = refused(&factory(&hosts, "wrong", options)).await;
-        assert_eq!(reason, "the peer refuses: Authentication failed.");
+        assert_eq!(reason, REFUSED);
         settle().await;
         assert_eq!(server.connections(), 0);
         assert_eq!(context.counters().handshakes_failed(), 1);
@@ -230,10 +257,7 @@ async fn a_user_who_is_not_known_is_told_the_same_as_one_with_another_secret() {
         let bootstrap = Arc::new(AuthClientBootstrap::new("mallory", users, options));
         let context = context(&hosts.client, TransportConf::default(), &handlers);
         let factory = context.create_client_factory(vec![bootstrap]);
-        assert_eq!(
-            refused(&factory).await,
-            "the peer refuses: Authentication failed."
-        );
+        assert_eq!(refused(&factory).await, REFUSED);
     }
 }
 
@@ -253,15 +277,90 @@ async fn a_server_that_always_encrypts_refuses_a_client_that_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn versions_that_differ_authenticate_and_then_end_before_anything_is_handed_in() {
+async fn versions_and_ciphers_that_differ_are_named_on_both_sides_at_once() {
+    use EngineVersion::{V1, V2};
+    use SessionCipher::{AesCtr, AesGcm};
+    for (server_side, client_side) in [
+        ((V2, AesGcm), (V1, AesGcm)),
+        ((V1, AesGcm), (V2, AesGcm)),
+        ((V2, AesCtr), (V1, AesCtr)),
+        ((V2, AesGcm), (V1, AesCtr)),
+        ((V1, AesCtr), (V2, AesGcm)),
+    ] {
+        let what = format!("{client_side:?} at {server_side:?}");
+        let hosts = hosts();
+        let handlers = Handlers::echo();
+        let log = Log::begin();
+        let options = engine(server_side.0, server_side.1);
+        let (_context, _server) = serve(&hosts, TransportConf::default(), &handlers, options).await;
+        let factory = factory(&hosts, "good", engine(client_side.0, client_side.1));
+        let client = connect(&factory).await;
+        let began = Instant::now();
+        // As long as two segments of AES-GCM: what is taken for the beginning of one must not be waited for.
+        let body = vec![1; 70_000];
+        let error = soon(client.send_rpc(&body, None)).await.unwrap_err().to_string();
+        assert!(began.elapsed() < secs(1), "{what}: {:?}", began.elapsed());
+        assert!(
+            error.contains("the same spark.network.crypto.authEngineVersion and spark.network.crypto.cipher"),
+            "{what}: {error}"
+        );
+        settle().await;
+        let told = log.with("the same spark.network.crypto.authEngineVersion");
+        assert!(!told.is_empty(), "{what}: {:?}", log.with(""));
+        assert_eq!(
+            handlers.record.count(|seen| matches!(seen, Seen::Request(_))),
+            0,
+            "{what}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_comes_and_goes_is_not_put_down_to_settings() {
     let hosts = hosts();
     let handlers = Handlers::echo();
-    let server_side = engine(EngineVersion::V2, SessionCipher::AesGcm);
-    let (_context, _server) = serve(&hosts, TransportConf::default(), &handlers, server_side).await;
-    let factory = factory(&hosts, "good", engine(EngineVersion::V1, SessionCipher::AesGcm));
+    let log = Log::begin();
+    let (_context, server) = serve(
+        &hosts,
+        TransportConf::default(),
+        &handlers,
+        AuthOptions::default(),
+    )
+    .await;
+    let factory = factory(&hosts, "good", AuthOptions::default());
     let client = connect(&factory).await;
-    soon(client.send_rpc(b"hello", None)).await.unwrap_err();
-    assert_eq!(handlers.record.count(|seen| matches!(seen, Seen::Request(_))), 0);
+    client.close();
+    client.closed().await;
+    settle().await;
+    assert_eq!(server.connections(), 0);
+    assert_eq!(log.with("authEngineVersion"), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_and_asks_again_is_told_the_same_and_has_a_moment_to_leave() {
+    let hosts = hosts();
+    let (_context, _server) = serve(
+        &hosts,
+        TransportConf::default(),
+        &Handlers::echo(),
+        AuthOptions::default(),
+    )
+    .await;
+    let mut peer = ScriptedPeer::connect(&hosts.client, "server", PORT).await;
+    let began = Instant::now();
+    for id in 1..=2 {
+        let request_id = RequestId(id);
+        let body = Bytes::from_static(b"\xeano token");
+        peer.send(RpcRequest { request_id, body }).await;
+        let Message::RpcFailure(failure) = peer.expect_frame().await else {
+            panic!("expected a refusal");
+        };
+        assert_eq!(failure.request_id, request_id);
+        assert!(failure.error.starts_with("Unknown challenge message."));
+    }
+    assert!(began.elapsed() < millis(100), "answers do not wait");
+    peer.expect_close().await;
+    assert!((millis(900)..secs(2)).contains(&began.elapsed()));
 }
 
 /// AUTH-05
@@ -523,5 +622,9 @@ async fn a_factory_that_wants_authentication_gets_none_from_a_server_without() {
     let handlers = Handlers::hello();
     let _server = hosts.serve(&handlers).await;
     let reason = refused(&factory(&hosts, "good", AuthOptions::default())).await;
-    assert_eq!(reason, "the peer refuses: what?");
+    assert_eq!(
+        reason,
+        "the peer refuses: what? (it may not authenticate at all: spark.authenticate must be true on both sides, or on \
+         neither)"
+    );
 }
