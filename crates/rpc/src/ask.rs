@@ -344,6 +344,12 @@ fn refused(text: String) -> AskError {
     if first.contains("RpcEnvStoppedException") {
         return AskError::EnvStopped;
     }
+    // What servers answer who take the message for the first of a handshake: Spark's two kinds, and ours.
+    if first.contains("Expected SaslMessage") || first.contains("Unknown challenge message") {
+        return AskError::AuthenticationWanted {
+            text: first.to_owned(),
+        };
+    }
     AskError::Refused { text }
 }
 

@@ -82,6 +82,14 @@ pub enum AskError {
     /// The handler answered with a failure.
     #[error(transparent)]
     Remote(#[from] RemoteFailure),
+    /// The peer lets nobody in who does not authenticate, and this env does without.
+    #[error(
+        "the peer wants authentication, and here there is none: set spark.authenticate = true and the peer's secret ({text})"
+    )]
+    AuthenticationWanted {
+        /// The first line of what the peer said.
+        text: String,
+    },
     /// The peer's transport answered with a failure, as a JVM does when it cannot deliver a message.
     #[error("{text}")]
     Refused {
@@ -146,6 +154,7 @@ impl AskError {
         match self {
             AskError::EndpointNotFound { .. }
             | AskError::Denied { .. }
+            | AskError::AuthenticationWanted { .. }
             | AskError::EnvStopped
             | AskError::Rejected { .. }
             | AskError::UnknownMessage { .. }

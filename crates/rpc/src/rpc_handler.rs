@@ -6,6 +6,8 @@ use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
+use spark_rpc_transport::auth::engine::AuthMessage;
+use spark_rpc_transport::auth::sasl::SaslMessage;
 use spark_rpc_transport::{
     ConnectionError, Flow, HandlerFactory, Responder, RpcHandler, StreamManager, TransportClient,
 };
@@ -177,7 +179,7 @@ impl EnvHandler {
         let (seen, len) = match self.open(&body, client) {
             Ok(opened) => opened,
             Err(reason) => {
-                self.malformed(client, responder, &reason);
+                self.malformed(client, responder, &body, &reason);
                 return Flow::Continue;
             }
         };
@@ -274,15 +276,29 @@ impl EnvHandler {
         }
     }
 
-    fn malformed(&mut self, client: &TransportClient, responder: Option<Responder>, reason: &str) {
+    fn malformed(
+        &mut self,
+        client: &TransportClient,
+        responder: Option<Responder>,
+        body: &[u8],
+        reason: &str,
+    ) {
         self.env().count_unreadable();
+        let authenticates = matches!(body.first(), Some(&AuthMessage::TAG | &SaslMessage::TAG));
         if !std::mem::replace(&mut self.said_malformed, true) {
-            tracing::warn!(peer = %client.peer(), reason, "a message has a malformed envelope");
+            let peer = client.peer();
+            if authenticates {
+                tracing::warn!(%peer, reason = NO_AUTHENTICATION, "a peer cannot authenticate");
+            } else {
+                tracing::warn!(%peer, reason, "a message has a malformed envelope");
+            }
         }
         if let Some(responder) = responder {
-            responder.failure(&format!(
-                "java.io.StreamCorruptedException: malformed envelope: {reason}"
-            ));
+            responder.failure(&if authenticates {
+                format!("java.lang.IllegalStateException: {NO_AUTHENTICATION}")
+            } else {
+                format!("java.io.StreamCorruptedException: malformed envelope: {reason}")
+            });
         }
     }
 }
@@ -489,5 +505,6 @@ fn deny(context: &DecodeContext, seen: &Seen, content: &Body<'_>, responder: Opt
     Flow::Continue
 }
 
+const NO_AUTHENTICATION: &str = "the connecting side wants to authenticate, and this side does without: spark.authenticate is not the same on both";
 /// How many envelopes are remembered for one connection.
 const MOST_SEEN: usize = 64;

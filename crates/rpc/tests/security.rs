@@ -78,7 +78,10 @@ async fn another_secret_or_none_fails_the_lookup_with_the_reason() {
     let wrong = RpcConf::default().with_secret(Secret::new("wrong").unwrap());
     for (number, (conf, said)) in [
         (wrong, "the peer refuses: Authentication failed."),
-        (RpcConf::default(), "Unknown challenge message."),
+        (
+            RpcConf::default(),
+            "the peer wants authentication, and here there is none: set spark.authenticate = true",
+        ),
     ]
     .into_iter()
     .enumerate()
@@ -92,6 +95,7 @@ async fn another_secret_or_none_fails_the_lookup_with_the_reason() {
             panic!("{error}")
         };
         assert!(source.to_string().contains(said), "{source}");
+        assert_eq!(source.handled(), Handled::No);
         assert!(!format!("{error:?}").contains("good"), "{error:?}");
     }
     settle().await;
@@ -108,13 +112,17 @@ async fn a_client_with_a_secret_does_not_talk_to_a_server_without() {
         .setup_endpoint_ref("spark://lab@server:7077")
         .await
         .unwrap_err();
-    assert!(matches!(
-        error,
-        LookupError::Ask {
-            source: AskError::Connect(_),
-            ..
-        }
-    ));
+    let LookupError::Ask { source, .. } = &error else {
+        panic!("{error}")
+    };
+    assert!(matches!(source, AskError::Connect(_)), "{source:?}");
+    // The server's words, and this side's.
+    for said in [
+        "spark.authenticate is not the same on both",
+        "spark.authenticate must be true on both sides, or on neither",
+    ] {
+        assert!(source.to_string().contains(said), "{source}");
+    }
 }
 
 #[tokio::test]
