@@ -24,6 +24,7 @@ fn sample(key: &KeyInfo) -> &'static str {
         ) => "false",
         ("spark.network.crypto.authEngineVersion", _) => "1",
         ("spark.network.crypto.cipher", _) => "AES/CTR/NoPadding",
+        ("spark.rpc.security.defaults", _) => "spark",
         (_, TIME_S | TIME_MS | TIME_US) => "7",
         (_, SIZE | SIZE_MIB) => "1025",
         (_, NUMBER) => "7",

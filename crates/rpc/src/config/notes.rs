@@ -108,7 +108,7 @@ impl fmt::Display for ConfWarning {
                 write!(
                     f,
                     "{key} is not set and counts as {ours}; for peers of Spark, where it counts as {sparks}, both sides \
-                     must set the same"
+                     must set the same, or this one spark.rpc.security.defaults = spark"
                 )
             }
         }

@@ -30,7 +30,8 @@ pub struct SecurityConf {
     /// Which mechanisms are used, and how.
     ///
     /// Default: the auth engine, version 2, with AES-GCM, and nothing else. Spark keys `spark.network.crypto.*`,
-    /// `spark.network.sasl.*`, `spark.authenticate.enableSaslEncryption`, `spark.network.auth.rpcTimeout`.
+    /// `spark.network.sasl.*`, `spark.authenticate.enableSaslEncryption`, `spark.network.auth.rpcTimeout`; where they are
+    /// not set, key `spark.rpc.security.defaults`, not Spark's, decides whether Spark's own defaults count.
     pub auth: AuthOptions,
 
     /// TLS around everything; `None` does without.
@@ -163,6 +164,10 @@ pub(super) const SPARK_USER: &str = "sparkSaslUser";
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) const AUTHENTICATE: &str = "spark.authenticate";
 pub(super) const CRYPTO: &str = "spark.network.crypto.enabled";
+pub(super) const ENGINE_VERSION: &str = "spark.network.crypto.authEngineVersion";
+pub(super) const CIPHER: &str = "spark.network.crypto.cipher";
+/// What counts where a key of authentication or encryption is not set: our own defaults, or Spark's.
+pub(super) const DEFAULTS: &str = "spark.rpc.security.defaults";
 pub(super) const SASL_FALLBACK: &str = "spark.network.crypto.saslFallback";
 pub(super) const SASL_ENCRYPTION: &str = "spark.authenticate.enableSaslEncryption";
 pub(super) const SASL_ALWAYS: &str = "spark.network.sasl.serverAlwaysEncrypt";

@@ -7,14 +7,15 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use spark_rpc_transport::auth::Secret;
+use spark_rpc_transport::auth::engine::{EngineVersion, SessionCipher};
 use spark_rpc_transport::auth::tls::{SslSettings, SslSettingsError};
 use spark_rpc_transport::security::{AuthOptions, EngineOptions, SaslOptions};
 
 use super::error::{ConfError, REDACTED, Written};
 use super::notes::ConfWarning;
 use super::security::{
-    AUTH_TIMEOUT, AUTHENTICATE, CRYPTO, DEFAULT_TIMEOUT, RELOAD_INTERVAL, SASL_ALWAYS, SASL_BLOCK,
-    SASL_ENCRYPTION, SASL_FALLBACK, SSL, SecurityConf,
+    AUTH_TIMEOUT, AUTHENTICATE, CIPHER, CRYPTO, DEFAULT_TIMEOUT, DEFAULTS, ENGINE_VERSION, RELOAD_INTERVAL,
+    SASL_ALWAYS, SASL_BLOCK, SASL_ENCRYPTION, SASL_FALLBACK, SSL, SecurityConf,
 };
 use super::spark_conf::SparkConf;
 use super::units::{SizeUnit, TimeUnit};
@@ -75,7 +76,13 @@ fn mechanisms(
             "everything would be encrypted twice",
         ));
     }
-    if crypto == Some(false) && fallback == Some(false) {
+    let like_spark = spark.read(DEFAULTS, "strong or spark", |text| match text.trim() {
+        "strong" => Some(false),
+        "spark" => Some(true),
+        _ => None,
+    })?;
+    let like_spark = like_spark.unwrap_or(false);
+    if crypto == Some(false) && fallback == Some(false) && !like_spark {
         return Err(contradiction(
             spark,
             (CRYPTO, "false"),
@@ -83,59 +90,73 @@ fn mechanisms(
             "neither the auth engine nor SASL would be left",
         ));
     }
-    let mut options = EngineOptions::default();
-    if let Some(version) = spark.read("spark.network.crypto.authEngineVersion", "1 or 2", |text| {
-        text.trim().parse().ok()
-    })? {
-        options.version = version;
-    }
-    let cipher = spark.read(
-        "spark.network.crypto.cipher",
-        "AES/GCM/NoPadding or AES/CTR/NoPadding",
-        |text| text.trim().parse().ok(),
-    )?;
-    options.cipher = if ssl { None } else { cipher.or(options.cipher) };
-    if crypto == Some(true) {
-        let unlike = [
-            ("spark.network.crypto.authEngineVersion", "2", "1"),
-            (
-                "spark.network.crypto.cipher",
-                "AES/GCM/NoPadding",
-                "AES/CTR/NoPadding",
-            ),
-        ];
-        for (key, ours, sparks) in unlike {
-            if !spark.contains(key) {
-                warnings.push(ConfWarning::NotSparksDefault { key, ours, sparks });
-            }
-        }
+    let named = encrypt == Some(true) || always == Some(true) || crypto == Some(false);
+    if authenticate && !like_spark && !named {
+        warnings.extend(not_sparks_defaults(spark, crypto));
     }
 
-    let named = encrypt == Some(true) || always == Some(true) || crypto == Some(false);
-    let only_sasl = named && crypto != Some(true);
-    let with_sasl = only_sasl || fallback == Some(true);
-    let block = spark.size(SASL_BLOCK, SizeUnit::Bytes)?;
-    let sasl = with_sasl.then(|| {
-        let default = SaslOptions::default();
+    let options = engine(spark, ssl, like_spark)?;
+    let (with_engine, with_sasl, encrypt) = if like_spark {
+        let engine = crypto == Some(true);
+        (
+            engine,
+            !engine || fallback != Some(false),
+            encrypt.unwrap_or(false),
+        )
+    } else {
+        let only_sasl = named && crypto != Some(true);
         // Who asks for `crypto.enabled = false` and nothing else gets what Spark does then: no encryption.
         let encrypt = encrypt.unwrap_or(!ssl && (!only_sasl || always == Some(true)));
-        SaslOptions {
-            encrypt,
-            always_encrypt: always.unwrap_or(encrypt),
-            max_block: block.map_or(default.max_block, |bytes| {
-                usize::try_from(bytes).unwrap_or(usize::MAX)
-            }),
-        }
-    });
+        let engine = !only_sasl || fallback == Some(true) && crypto != Some(false);
+        (engine, only_sasl || fallback == Some(true), encrypt)
+    };
+    let block = spark.size(SASL_BLOCK, SizeUnit::Bytes)?;
+    let sasl = SaslOptions {
+        encrypt,
+        always_encrypt: always.unwrap_or(encrypt && !like_spark),
+        max_block: block.map_or(SaslOptions::default().max_block, |bytes| {
+            usize::try_from(bytes).unwrap_or(usize::MAX)
+        }),
+    };
     let mut timeout = spark.time(AUTH_TIMEOUT, TimeUnit::Seconds)?;
     if timeout.is_none() {
         timeout = spark.time("spark.rpc.sasl.timeout", TimeUnit::Seconds)?;
     }
     Ok(AuthOptions {
-        engine: (!only_sasl || fallback == Some(true) && crypto != Some(false)).then_some(options),
-        sasl,
+        engine: with_engine.then_some(options),
+        sasl: with_sasl.then_some(sasl),
         timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
     })
+}
+
+fn engine(spark: &SparkConf, ssl: bool, like_spark: bool) -> Result<EngineOptions, ConfError> {
+    let mut options = EngineOptions::default();
+    if like_spark {
+        options.version = EngineVersion::V1;
+        options.cipher = Some(SessionCipher::AesCtr);
+    }
+    if let Some(version) = spark.read(ENGINE_VERSION, "1 or 2", |text| text.trim().parse().ok())? {
+        options.version = version;
+    }
+    let expected = "AES/GCM/NoPadding or AES/CTR/NoPadding";
+    let cipher = spark.read(CIPHER, expected, |text| text.trim().parse().ok())?;
+    options.cipher = if ssl { None } else { cipher.or(options.cipher) };
+    Ok(options)
+}
+
+/// Which keys are not set that peers of Spark take for something else. Without the first they do not even try the engine.
+fn not_sparks_defaults(spark: &SparkConf, crypto: Option<bool>) -> Vec<ConfWarning> {
+    let unlike = match crypto {
+        None => &[(CRYPTO, "true", "false")][..],
+        Some(_) => &[
+            (ENGINE_VERSION, "2", "1"),
+            (CIPHER, "AES/GCM/NoPadding", "AES/CTR/NoPadding"),
+        ],
+    };
+    let unset = unlike.iter().filter(|(key, ..)| !spark.contains(key));
+    unset
+        .map(|&(key, ours, sparks)| ConfWarning::NotSparksDefault { key, ours, sparks })
+        .collect()
 }
 
 /// In Spark's order: from the environment, from the settings, from a file.

@@ -85,24 +85,94 @@ fn what_is_weak_is_used_where_it_is_named() {
     );
 }
 
-#[test]
-fn where_spark_has_another_default_the_key_is_told() {
-    let spark = SparkConf::from_pairs([
+fn told(more: &[(&str, &str)]) -> Vec<String> {
+    let own = [
         ("spark.authenticate", "true"),
         ("spark.authenticate.secret", "abc"),
-        (CRYPTO, "true"),
-        ("spark.network.crypto.cipher", "AES/GCM/NoPadding"),
-    ]);
-    let told: Vec<_> = RpcConf::from_spark(&spark)
-        .unwrap()
-        .warnings()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(told.len(), 1, "{told:?}");
+    ];
+    let spark = SparkConf::from_pairs([&own, more].concat());
+    let warnings = RpcConf::from_spark(&spark).unwrap().warnings();
+    warnings.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn where_spark_has_another_default_the_key_is_told() {
+    let said = told(&[(CRYPTO, "true"), (CIPHER, "AES/GCM/NoPadding")]);
+    assert_eq!(said.len(), 1, "{said:?}");
     assert!(
-        told[0].starts_with("spark.network.crypto.authEngineVersion is not set"),
-        "{told:?}"
+        said[0].starts_with("spark.network.crypto.authEngineVersion is not set and counts as 2"),
+        "{said:?}"
+    );
+    assert!(
+        said[0].ends_with("spark.rpc.security.defaults = spark"),
+        "{said:?}"
+    );
+    // What a Spark file often has and nothing more: its JVMs speak SASL.
+    let said = told(&[]);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].starts_with("spark.network.crypto.enabled is not set and counts as true"),
+        "{said:?}"
+    );
+    for settled in [
+        &[(CRYPTO, "false")][..],
+        &[(SASL_ENCRYPTION, "true")],
+        &[(DEFAULTS, "spark")],
+        &[(DEFAULTS, "spark"), (CRYPTO, "true")],
+    ] {
+        assert_eq!(told(settled), Vec::<String>::new(), "{settled:?}");
+    }
+}
+
+#[test]
+fn a_file_made_for_spark_means_the_same_where_its_defaults_are_named() {
+    let like_spark = |more: &[(&str, &str)]| {
+        let auth = authenticated(&[&[(DEFAULTS, "spark")], more].concat()).auth;
+        let engine = auth.engine.map(|engine| (engine.version, engine.cipher));
+        (engine, auth.sasl.map(|sasl| (sasl.encrypt, sasl.always_encrypt)))
+    };
+    let (v1, ctr) = (EngineVersion::V1, Some(SessionCipher::AesCtr));
+    let plain = Some((false, false));
+    assert_eq!(like_spark(&[]), (None, plain));
+    assert_eq!(
+        like_spark(&[(SASL_FALLBACK, "false")]),
+        (None, plain),
+        "as Spark has it"
+    );
+    assert_eq!(
+        like_spark(&[(CRYPTO, "false"), (SASL_FALLBACK, "false")]),
+        (None, plain)
+    );
+    assert_eq!(like_spark(&[(CRYPTO, "true")]), (Some((v1, ctr)), plain));
+    assert_eq!(
+        like_spark(&[(CRYPTO, "true"), (SASL_FALLBACK, "false")]),
+        (Some((v1, ctr)), None)
+    );
+    assert_eq!(
+        like_spark(&[
+            (CRYPTO, "true"),
+            (ENGINE_VERSION, "2"),
+            (CIPHER, "AES/GCM/NoPadding"),
+            (SASL_FALLBACK, "false")
+        ]),
+        (Some((EngineVersion::V2, Some(SessionCipher::AesGcm))), None)
+    );
+    assert_eq!(
+        like_spark(&[(SASL_ENCRYPTION, "true")]),
+        (None, Some((true, false)))
+    );
+    assert_eq!(
+        like_spark(&[(SASL_ENCRYPTION, "true"), (SASL_ALWAYS, "true")]),
+        (None, Some((true, true)))
+    );
+    assert_eq!(
+        authenticated(&[(DEFAULTS, "strong")]).auth,
+        AuthOptions::default()
+    );
+    let error = read(&[(DEFAULTS, "weak")]).unwrap_err().to_string();
+    assert!(
+        error.contains(DEFAULTS) && error.contains("strong or spark"),
+        "{error}"
     );
 }
 
