@@ -198,6 +198,7 @@ object Harness {
     case Array("forward", mode, uri, third) =>
       val made = env(mode)
       made.setupEndpointRefByURI(uri).askSync[String](Carry(made.setupEndpointRefByURI(third), "third"))
+    case Array("secure", more @ _*) => Secure.run(more)
     case Array("events") => events.toArray.mkString(",")
     case Array("stop", mode) =>
       Option(envs.remove(mode)).foreach { env => env.shutdown(); env.awaitTermination() }

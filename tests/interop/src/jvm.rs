@@ -25,7 +25,7 @@ impl Jvm {
     pub(crate) async fn start(log: &Path) -> Result<Self, String> {
         let log = std::fs::File::create(log).map_err(|error| format!("{}: {error}", log.display()))?;
         let mut child = Command::new("java")
-            .args(["-Xmx512m", "-XX:TieredStopAtLevel=1", "-Duser.timezone=UTC"])
+            .args(["-Xmx512m", "-Duser.timezone=UTC"])
             .args(opened())
             .arg("org.apache.spark.rpc.interop.Harness")
             .env("SPARK_LOCAL_IP", "127.0.0.1")

@@ -11,6 +11,7 @@ mod jvm;
 mod master;
 mod messages;
 mod ours;
+mod secure;
 mod to_jvm;
 mod tools;
 
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use jvm::Jvm;
 use messages::{Echoes, Lab};
+use secure::refusals;
 use spark_rpc::{RpcEndpointRef, RpcEnv};
 
 /// What a case returns: nothing, or what was wrong.
@@ -35,6 +37,12 @@ struct World {
 }
 
 impl World {
+    /// Whether this Spark has TLS for RPC.
+    fn has_tls(&self) -> bool {
+        let folder = self.logs.file_name().and_then(|name| name.to_str());
+        !folder.is_some_and(|name| name.starts_with("spark-3."))
+    }
+
     async fn new(logs: &Path) -> Result<Self, String> {
         let server = RpcEnv::builder("interop").bind("127.0.0.1:0").start().await;
         let server = server.map_err(text)?;
@@ -206,6 +214,26 @@ async fn main() -> std::process::ExitCode {
             a_gibibyte_comes_whole_in_both_directions
             a_file_that_a_jvm_does_not_finish_is_no_file
             a_file_that_we_do_not_finish_is_no_file;
+        secure:
+            auth_engine_1_with_ctr
+            auth_engine_1_with_gcm
+            auth_engine_2_with_ctr
+            auth_engine_2_with_gcm
+            sasl_without_encryption
+            sasl_with_encryption
+            tls_with_key_stores
+            tls_with_pem_files_here_and_old_key_stores_there
+            tls_with_pem_files_on_both_sides
+            sasl_within_tls;
+        refusals:
+            another_secret_gets_nobody_in
+            one_side_without_authentication_is_told_so
+            sasl_is_fallen_back_to_where_both_sides_allow_it
+            sasl_with_and_without_encryption_do_not_mix
+            a_version_or_cipher_of_one_side_only_ends_at_once
+            a_file_made_for_spark_works_with_its_defaults
+            tls_of_one_side_only_ends_at_once
+            a_certificate_that_nobody_vouches_for_is_refused;
         master:
             a_standalone_master_tells_its_state
             a_running_application_is_shown;

@@ -46,7 +46,7 @@ const LAYERS: [Layer; 16] = [
     layer("cli", &["rpc", "standalone", "inspect"]),
     layer("testkit", &["net", "wire"]),
     layer("sim", &["rpc", "testkit", "transport", "net"]),
-    layer("interop", &["rpc", "javaobj", "standalone"]),
+    layer("interop", &["rpc", "javaobj", "standalone", "transport", "wire"]),
     layer("xtask", &[]),
 ];
 
