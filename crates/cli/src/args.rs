@@ -12,7 +12,7 @@ use crate::decode::DecodeArgs;
 use crate::exit::Failure;
 use crate::java_body::JavaBody;
 use crate::serve::{ServedFolder, served_folder};
-use crate::settings::{bind_address, key_value, payload_size, positive, seconds, some_seconds};
+use crate::settings::{bind_address, byte_size, key_value, positive, seconds, some_seconds};
 use crate::tap::TapArgs;
 
 /// Apache Spark's RPC layer in Rust, from a shell.
@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Tap(TapArgs),
     Completions(CompletionsArgs),
     #[command(hide = true)]
+    BulkServer(BulkServerArgs),
+    #[command(hide = true)]
     DemoServer(DemoServerArgs),
     #[command(hide = true)]
     DemoClient(DemoClientArgs),
@@ -72,6 +74,20 @@ Examples:
 
 Exit codes: 0 every step did what it should, 1 one did not, 2 bad usage")]
 pub(crate) struct DemoArgs {}
+
+/// The server process of `bench stream` and `bench chunks`
+#[derive(Debug, Args)]
+pub(crate) struct BulkServerArgs {
+    /// What to send
+    #[arg(long)]
+    pub(crate) file: PathBuf,
+
+    #[arg(long)]
+    pub(crate) cpu: Option<usize>,
+
+    #[command(flatten)]
+    pub(crate) conf: ConfArgs,
+}
 
 /// The server process of `demo`
 #[derive(Debug, Args)]
@@ -353,10 +369,14 @@ Examples:
   spark-rpc bench ask --in-flight 1024 --server-cpu 0 --client-cpu 1
   spark-rpc bench send --connect 10.0.0.1:7077 --size 1024 --json
   spark-rpc bench connections --count 10000
+  spark-rpc bench stream --size 1GiB --conf spark.rpc.io.congestion=reno
+  spark-rpc bench chunks --chunk 64KiB --in-flight 64
+  spark-rpc bench ask --beside stream
 
 With --json, one object: work, in_flight, size, seconds, throughput_per_s, latency_us (p50, p99, p999), client and
 server (cpu_s, rss_kib), and what the work adds. What a work cannot know is null: the latency of one-way messages, the
-server of local works.
+server of local works. For stream and chunks the throughput is in bytes, and `bare` is what a sendfile loop into a
+reading loop makes of the same file, in turns with ours and with the same socket settings.
 
 Exit codes: 0 measured, 1 something failed on the way, 2 bad usage, 3 unreachable or no answer in time")]
 pub(crate) struct BenchArgs {
@@ -364,14 +384,24 @@ pub(crate) struct BenchArgs {
     #[arg(value_enum)]
     pub(crate) work: Work,
 
-    /// Asks that wait at the same time, tasks that send, or connections being opened
-    /// [default: 64 for asks, 16 for connections, else 1]
+    /// Asks or chunks that wait at the same time, tasks that send, streams, or connections being opened
+    /// [default: 64 for asks, 16 for connections, 48 MiB and at most 64 chunks, else 1]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) in_flight: Option<usize>,
 
-    /// Bytes of payload in each message; up to 64 are inside of it, more are shared behind a pointer
-    #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = payload_size)]
-    pub(crate) size: usize,
+    /// Bytes of payload in each message, up to 64 of them inside of it, more shared behind a pointer; or of the file that
+    /// is transferred, such as 1GiB [default: 64, 1GiB]
+    #[arg(long, value_name = "BYTES", value_parser = byte_size)]
+    pub(crate) size: Option<u64>,
+
+    /// Bytes of a chunk [default: 4MiB]
+    #[arg(long, value_name = "BYTES", value_parser = byte_size)]
+    pub(crate) chunk: Option<u64>,
+
+    /// Ask while a file is transferred between the same two processes, over and over: as a stream over a second
+    /// connection, or as chunks over the same one
+    #[arg(long, value_enum, value_name = "BULK")]
+    pub(crate) beside: Option<Beside>,
 
     /// How long to measure
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = some_seconds)]
@@ -419,6 +449,19 @@ pub(crate) enum Work {
     Endpoints,
     /// From nothing to the first answer, as envs and as processes
     Start,
+    /// A file as streams, each over a connection of its own, beside a bare sendfile loop
+    Stream,
+    /// A file as chunks over one connection, beside a bare sendfile loop
+    Chunks,
+}
+
+/// What else goes on while asks are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Beside {
+    /// A stream over a second connection, as files are downloaded
+    Stream,
+    /// Chunks over the connection of the asks, which know no endpoint then
+    Chunks,
 }
 
 /// Write shell completions to standard output

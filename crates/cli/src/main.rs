@@ -50,6 +50,7 @@ fn main() -> ExitCode {
 fn run(command: Command, log: LevelFilter) -> Result<Exit, Failure> {
     match command {
         Command::Demo(_) => demo::run(log),
+        Command::BulkServer(args) => bench::run_bulk_server(&args),
         Command::DemoServer(args) => demo::run_server(args.port),
         Command::DemoClient(args) => demo::run_client(&args.server),
         Command::Serve(args) => serve::run(&args),

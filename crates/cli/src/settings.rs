@@ -193,25 +193,41 @@ pub(crate) fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Reads the size of a payload that fits into a frame.
-pub(crate) fn payload_size(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(bytes) if bytes <= LARGEST_PAYLOAD => Ok(bytes),
-        _ => Err(format!(
-            "expected a whole number of bytes, at most {LARGEST_PAYLOAD}"
-        )),
-    }
+/// Reads a number of bytes, which may be followed by KiB, MiB or GiB, or short by k, m or g.
+pub(crate) fn byte_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let shift = match &text[digits.len()..].to_ascii_lowercase()[..] {
+        "" => Some(0),
+        "k" | "kib" => Some(10),
+        "m" | "mib" => Some(20),
+        "g" | "gib" => Some(30),
+        _ => None,
+    };
+    let number: Option<u64> = digits.parse().ok();
+    number
+        .zip(shift)
+        .and_then(|(number, shift)| number.checked_mul(1 << shift))
+        .ok_or_else(|| "expected a number of bytes, such as 65536, 64KiB or 1g".to_owned())
 }
 
 const BIND_EXPECTED: &str = "expected HOST or HOST:PORT, such as 127.0.0.1 or 127.0.0.1:7077";
-/// 64 MiB: what a write queue holds by default.
-const LARGEST_PAYLOAD: usize = 64 << 20;
 /// One day.
 const MOST_SECONDS: f64 = 86_400.0;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(byte_size("65536"), Ok(65_536));
+        assert_eq!(byte_size("64KiB"), Ok(65_536));
+        assert_eq!(byte_size("4m"), Ok(4 << 20));
+        assert_eq!(byte_size("1g"), Ok(1 << 30));
+        for wrong in ["", "k", "1 k", "1.5m", "1kb", "-1", "99999999999g"] {
+            assert!(byte_size(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn an_address_to_bind_may_lack_its_port() {

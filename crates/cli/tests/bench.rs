@@ -147,11 +147,16 @@ fn the_summary_for_people_has_the_same_numbers() {
 
 #[test]
 fn arguments_that_do_not_go_together_are_named() {
-    let bad: [(&[&str], &str); 8] = [
+    let bad: [(&[&str], &str); 13] = [
         (&["fly"], "<WORK>"),
         (&["ask", "--in-flight", "0"], "--in-flight"),
         (&["ask", "--seconds", "0"], "--seconds"),
         (&["ask", "--count", "5"], "--count"),
+        (&["ask", "--chunk", "5"], "--chunk"),
+        (&["chunks", "--chunk", "0"], "--chunk"),
+        (&["stream", "--size", "0"], "--size"),
+        (&["ask", "--size", "65m"], "--size"),
+        (&["send", "--beside", "stream"], "--beside"),
         (&["local-ask", "--connect", "127.0.0.1:1024"], "--connect"),
         (&["local-send", "--server-cpu", "0"], "--server-cpu"),
         (&["ask", "--client-cpu", "1000000"], "--client-cpu"),
@@ -171,4 +176,32 @@ fn arguments_that_do_not_go_together_are_named() {
 fn a_server_that_is_not_there_ends_with_3() {
     let finished = run(&["bench", "ask", "--connect", &command::nobody()]);
     assert_eq!(finished.code, Some(3), "{finished:?}");
+}
+
+#[test]
+fn bulk_is_measured_in_turns_with_a_bare_loop() {
+    for (work, more) in [
+        ("stream", &["--in-flight", "2"][..]),
+        ("chunks", &["--chunk", "64KiB"]),
+    ] {
+        let report = bench(&[&[work, "--size", "3MiB", "--seconds", "0.3"], more].concat());
+        assert_eq!(report["size"], 3 << 20);
+        assert!(report["ratio"].as_f64() > Some(0.0), "{report}");
+        for way in ["ours", "bare"] {
+            for figure in ["mb_per_s", "sender_s_per_gib", "receiver_s_per_gib"] {
+                assert!(report[way][figure].is_f64(), "{way}.{figure}: {report}");
+            }
+        }
+        assert_server_used(&report);
+    }
+}
+
+#[test]
+fn asks_are_measured_alone_and_beside_bulk() {
+    for bulk in ["stream", "chunks"] {
+        let report = bench(&["ask", "--beside", bulk, "--seconds", "0.3", "--in-flight", "4"]);
+        assert_latency(&report);
+        assert!(report["alone"]["p99_us"].as_f64() > Some(0.0), "{report}");
+        assert!(report["bulk_mb_per_s"].as_f64() > Some(0.0), "{report}");
+    }
 }

@@ -56,7 +56,7 @@
 //!   [`AskError`], [`SendError`], [`LookupError`].
 //! - Answer: by returning, or later through a [`Reply`].
 //! - Hand out files: [`RpcEnv::file_server`]; get them: [`RpcEnv::fetch_file`] and [`RpcEnv::open_channel`].
-//! - Wire: [`codec`].
+//! - Wire: [`codec`]; without envs and endpoints, as for blocks of bulk data: [`transport`].
 
 // The macros write `::spark_rpc::...`, also when they are used in here.
 #[allow(unused_extern_crates, reason = "used by the code that the macros write")]
@@ -64,6 +64,7 @@ extern crate self as spark_rpc;
 
 pub mod codec;
 pub use spark_rpc_javaobj as javaobj;
+pub use spark_rpc_transport as transport;
 pub mod config;
 pub mod security;
 

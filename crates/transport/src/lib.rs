@@ -37,6 +37,7 @@ mod upload;
 mod waiters;
 
 pub use spark_rpc_auth as auth;
+pub use spark_rpc_wire as wire;
 
 pub use bootstrap::{ClientBootstrap, ServerBootstrap};
 pub use buffers::with_frame_buffer;

@@ -5,6 +5,7 @@ use crate::exit::{Exit, Failure};
 use crate::{output, process, runtime};
 
 mod asking;
+mod bulk;
 mod connections;
 mod endpoints;
 mod meter;
@@ -18,6 +19,7 @@ mod start;
 mod tally;
 
 pub(crate) use asking::ask_for;
+pub(crate) use bulk::run_server as run_bulk_server;
 pub(crate) use meter::{Measured, Meter};
 pub(crate) use payload::Payload;
 pub(crate) use sending::send_for;
@@ -37,11 +39,15 @@ pub(crate) fn run(args: BenchArgs) -> Result<Exit, Failure> {
         match plan.work {
             Work::LocalAsk => asking::local(&plan).await,
             Work::LocalSend => sending::local(&plan).await,
-            Work::Ask => asking::remote(&plan).await,
+            Work::Ask => match plan.beside {
+                Some(bulk) => bulk::ask_beside(&plan, bulk).await,
+                None => asking::remote(&plan).await,
+            },
             Work::Send => sending::remote(&plan).await,
             Work::Connections => connections::run(&plan).await,
             Work::Endpoints => endpoints::run(&plan).await,
             Work::Start => start::run(&plan).await,
+            Work::Stream | Work::Chunks => bulk::run(&plan).await,
         }
     })?;
     if json {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use spark_rpc::config::RpcConf;
 use spark_rpc::{RpcAddress, RpcEnv, RpcEnvBuilder};
 
-use crate::args::{BenchArgs, ConfArgs, Work};
+use crate::args::{BenchArgs, Beside, ConfArgs, Work};
 use crate::exit::Failure;
 
 /// One measurement, with nothing left open.
@@ -15,6 +15,8 @@ pub(crate) struct Plan {
     pub(crate) work: Work,
     pub(crate) in_flight: usize,
     pub(crate) size: usize,
+    pub(crate) chunk: u64,
+    pub(crate) beside: Option<Beside>,
     pub(crate) seconds: Duration,
     pub(crate) count: usize,
     pub(crate) server_cpu: Option<usize>,
@@ -29,11 +31,13 @@ impl Plan {
     /// Checks that the arguments go together, and fills in the work's own defaults.
     pub(crate) fn of(args: BenchArgs) -> Result<Self, Failure> {
         let refuse = |argument: &str, why: &str| Err(Failure::usage(format_args!("{argument}: {why}")));
-        let own_server_only = matches!(args.work, Work::Start);
-        let remote = matches!(
-            args.work,
-            Work::Ask | Work::Send | Work::Connections | Work::Start
-        );
+        let bulk = matches!(args.work, Work::Stream | Work::Chunks);
+        let own_server_only = bulk || args.beside.is_some() || matches!(args.work, Work::Start);
+        let remote = bulk
+            || matches!(
+                args.work,
+                Work::Ask | Work::Send | Work::Connections | Work::Start
+            );
         if args.connect.is_some() && (!remote || own_server_only) {
             return refuse("--connect", "this work uses no server that runs already");
         }
@@ -47,7 +51,33 @@ impl Plan {
             (_, None) => 0,
             (_, Some(_)) => return refuse("--count", "this work is measured by time, see --seconds"),
         };
+        if args.beside.is_some() && args.work != Work::Ask {
+            return refuse("--beside", "only asks are measured beside something else");
+        }
+        let chunked = args.work == Work::Chunks || args.beside == Some(Beside::Chunks);
+        if args.chunk.is_some() && !chunked {
+            return refuse("--chunk", "this work has no chunks");
+        }
+        let chunk = args.chunk.unwrap_or(4 << 20);
+        if !(1..=LARGEST_CHUNK).contains(&chunk) {
+            return refuse("--chunk", "at least 1 byte and at most 1 GiB");
+        }
+        let size = match (args.size, bulk) {
+            (None, true) => 1 << 30,
+            (None, false) => 64,
+            (Some(0), true) => return refuse("--size", "there must be something to transfer"),
+            (Some(size), false) if size > LARGEST_PAYLOAD => return refuse("--size", "at most 64 MiB"),
+            (Some(size), _) => usize::try_from(size).unwrap_or(usize::MAX),
+        };
+        let conf = args.conf.to_conf()?;
+        if chunked && (conf.security.secret.is_some() || conf.security.ssl.is_some()) {
+            return refuse(
+                "chunks",
+                "they are measured without authentication and TLS; streams with both",
+            );
+        }
         let in_flight = args.in_flight.unwrap_or(match args.work {
+            Work::Chunks => ((48 << 20) / chunk).clamp(1, 64) as usize,
             Work::Ask | Work::LocalAsk => 64,
             Work::Connections => 16,
             _ => 1,
@@ -58,13 +88,15 @@ impl Plan {
         Ok(Self {
             work: args.work,
             in_flight,
-            size: args.size,
+            size,
+            chunk,
+            beside: args.beside,
             seconds: args.seconds,
             count,
             server_cpu: args.server_cpu,
             client_cpu: args.client_cpu,
             connect: args.connect,
-            conf: args.conf.to_conf()?,
+            conf,
             conf_args: args.conf,
         })
     }
@@ -76,7 +108,12 @@ impl Plan {
 
     /// The arguments of a server process with the same settings.
     pub(crate) fn serve_arguments(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = ["serve", "--quiet", "--stop-with-stdin"].map(Into::into).into();
+        self.server_arguments(&["serve", "--quiet", "--stop-with-stdin"])
+    }
+
+    /// The arguments of another server process with the same settings, on the same CPU.
+    pub(crate) fn server_arguments(&self, command: &[&str]) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = command.iter().map(Into::into).collect();
         if let Some(cpu) = self.server_cpu {
             arguments.extend(["--cpu".into(), cpu.to_string().into()]);
         }
@@ -89,3 +126,7 @@ impl Plan {
         (self.seconds / 5).min(Duration::from_secs(1))
     }
 }
+
+/// 64 MiB: what a write queue holds by default.
+const LARGEST_PAYLOAD: u64 = 64 << 20;
+const LARGEST_CHUNK: u64 = 1 << 30;

@@ -127,6 +127,12 @@ impl Report {
                     let numbers = numbers.iter().filter_map(Value::as_f64).map(count);
                     numbers.collect::<Vec<_>>().join(", ")
                 }
+                Value::Object(parts) => {
+                    let parts = parts
+                        .iter()
+                        .map(|(name, value)| format!("{value} {}", name.replace('_', " ")));
+                    parts.collect::<Vec<_>>().join(", ")
+                }
                 other => other.to_string(),
             };
             row(&name.replace('_', " "), value);
@@ -139,6 +145,6 @@ fn row(name: &str, text: impl std::fmt::Display) {
 }
 
 /// Three digits behind the point are more than any of this is worth.
-fn rounded(number: f64) -> f64 {
+pub(crate) fn rounded(number: f64) -> f64 {
     (number * 1e3).round() / 1e3
 }
