@@ -3,10 +3,24 @@
 use std::cell::RefCell;
 use std::sync::Mutex;
 
-/// Empty byte buffers shared by the connections of one context.
-#[derive(Debug, Default)]
+use spark_rpc_wire::Recycler;
+
+/// Byte buffers shared by the connections of one context.
+#[derive(Debug)]
 pub(crate) struct BufferPool {
+    /// Empty ones, for frames to be written.
     free: Mutex<Vec<Vec<u8>>>,
+    /// Those of bulk data that arrives.
+    pub(crate) bulk: Recycler,
+}
+
+impl Default for BufferPool {
+    fn default() -> Self {
+        Self {
+            free: Mutex::default(),
+            bulk: Recycler::new(MOST_BULK_KEPT),
+        }
+    }
 }
 
 impl BufferPool {
@@ -62,3 +76,5 @@ thread_local! {
 
 const LARGEST_KEPT: usize = 256 * 1024;
 const MOST_KEPT: usize = 32;
+/// A few pieces of a stream, or chunks, for one reader who keeps up.
+const MOST_BULK_KEPT: usize = 16 << 20;

@@ -80,11 +80,12 @@ impl Driver {
         owner: Weak<Connections>,
     ) -> Self {
         let max_frame = client.shared().conf.max_frame_bytes;
+        let recycler = client.shared().pool.bulk.clone();
         Self {
             client,
             stream,
             handler,
-            intake: Intake::new(FrameDecoder::new(max_frame)),
+            intake: Intake::new(FrameDecoder::new(max_frame).recycling(recycler)),
             owner,
             writing: None,
             bulk: None,

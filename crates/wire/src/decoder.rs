@@ -2,9 +2,9 @@
 
 use std::{fmt, mem};
 
-use bytes::{BufMut, Bytes, buf::Limit};
+use bytes::{BufMut, buf::Limit};
 
-use crate::{Body, ForeignProtocol, Frame, FrameError, LARGEST_FRAME, LENGTH_FIELD, body::Brief};
+use crate::{Body, ForeignProtocol, Frame, FrameError, LARGEST_FRAME, LENGTH_FIELD, Recycler, body::Brief};
 
 /// Incremental frame decoder (Spark's `TransportFrameDecoder`).
 ///
@@ -31,7 +31,8 @@ use crate::{Body, ForeignProtocol, Frame, FrameError, LARGEST_FRAME, LENGTH_FIEL
 /// grows with the bytes that have really arrived, to at most twice as many, whatever length was announced, and never
 /// beyond the frame's end. A collected frame of 16 KiB or more leaves with that buffer as [`Body::Owned`]; a smaller
 /// one is borrowed from it until the next call, and the buffer serves the next frame. A decoder with nothing to wait
-/// for keeps no more than 512 bytes once `next` has returned `None`.
+/// for keeps no more than 512 bytes once `next` has returned `None`. Several decoders may [share](Self::recycling)
+/// memory that they have used before; of that, a frame may get as much as it announces.
 ///
 /// # Bulk data
 ///
@@ -58,6 +59,8 @@ pub struct FrameDecoder {
     /// No length field has been accepted so far, so the peer may be speaking another protocol.
     first: bool,
     max_frame: u32,
+    /// Where large buffers come from and go to.
+    recycler: Recycler,
 }
 
 /// What the decoder found in its input.
@@ -118,7 +121,16 @@ impl FrameDecoder {
             after_frame: false,
             first: true,
             max_frame: max_frame.min(LARGEST_FRAME),
+            recycler: Recycler::default(),
         }
+    }
+
+    /// Takes large buffers from `recycler` where it has some, and hands data out in such that go back there. A new decoder
+    /// keeps no buffer that nobody uses.
+    #[must_use]
+    pub fn recycling(mut self, recycler: Recycler) -> FrameDecoder {
+        self.recycler = recycler;
+        self
     }
 
     /// Takes bytes from the front of `input` and returns the next event, or `None` when `input` is used up.
@@ -145,7 +157,7 @@ impl FrameDecoder {
                     } else if !self.collect(length, input) {
                         return Ok(None);
                     } else if length >= Self::OWNED_FROM {
-                        Body::Owned(Bytes::from(mem::take(&mut self.buffer)))
+                        Body::Owned(self.recycler.share(mem::take(&mut self.buffer)))
                     } else {
                         self.lent = true;
                         Body::Borrowed(&self.buffer)
@@ -158,7 +170,7 @@ impl FrameDecoder {
                     let data = if !self.buffer.is_empty() {
                         // Bytes that hardly fill their buffer do not take it along: whoever keeps them would keep it.
                         if self.buffer.len() >= self.buffer.capacity() / 2 {
-                            Body::Owned(Bytes::from(mem::take(&mut self.buffer)))
+                            Body::Owned(self.recycler.share(mem::take(&mut self.buffer)))
                         } else {
                             self.lent = true;
                             Body::Borrowed(&self.buffer)
@@ -229,10 +241,14 @@ impl FrameDecoder {
         }
         let mut room = at_most.min(missing);
         if let Phase::Frame(length) = self.phase {
-            room = room.min(held.max(Self::DIRECT_FROM));
+            // Memory that is there already need not be earned.
+            room = room.min((self.buffer.capacity() - held).max(held).max(Self::DIRECT_FROM));
             self.make_room(length, room);
         } else {
             room = room.min(Self::DIRECT_MOST);
+            if self.buffer.capacity() < room {
+                self.renew(room);
+            }
             self.buffer.reserve_exact(room);
         }
         Some((&mut self.buffer).limit(room))
@@ -302,7 +318,7 @@ impl FrameDecoder {
             return Err(self.fail(FrameError::ForeignProtocol { protocol }));
         }
         if self.head_len == 0 && self.buffer.capacity() > Self::KEPT {
-            self.buffer = Vec::new();
+            self.recycler.give_back(mem::take(&mut self.buffer));
         }
         Ok(None)
     }
@@ -339,9 +355,13 @@ impl FrameDecoder {
 
     /// Moves what belongs to the frame from `input` to the buffer; tells whether the frame is whole.
     fn collect(&mut self, length: usize, input: &mut &[u8]) -> bool {
-        if self.buffer.is_empty() && self.buffer.capacity() > length.max(Self::OWNED_FROM) {
+        if self.buffer.is_empty() && length >= Self::OWNED_FROM && self.buffer.capacity() < length {
+            self.renew(length);
+        } else if self.buffer.is_empty()
+            && self.buffer.capacity() > length.max(Self::OWNED_FROM).saturating_mul(2)
+        {
             // Room that was lent for a raw body. A frame that leaves with its buffer must not take that along.
-            self.buffer = Vec::new();
+            self.recycler.give_back(mem::take(&mut self.buffer));
         }
         let missing = length - self.buffer.len();
         let (part, rest) = input.split_at(input.len().min(missing));
@@ -359,6 +379,13 @@ impl FrameDecoder {
             let doubled = self.buffer.capacity().saturating_mul(2).max(Self::LEAST);
             let capacity = doubled.max(held + more).min(length);
             self.buffer.reserve_exact(capacity - held);
+        }
+    }
+
+    /// Puts a buffer for `length` bytes in the place of the empty one, if the recycler has one.
+    fn renew(&mut self, length: usize) {
+        if let Some(buffer) = self.recycler.lend(length) {
+            self.recycler.give_back(mem::replace(&mut self.buffer, buffer));
         }
     }
 

@@ -47,6 +47,7 @@ pub mod message;
 pub mod modified_utf8;
 mod open_frame;
 pub mod primitive;
+mod recycler;
 
 pub use bitmap::{Bitmap, BitmapError};
 pub use body::Body;
@@ -64,6 +65,7 @@ pub use message::{
     StreamResponse, UploadStream,
 };
 pub use open_frame::OpenFrame;
+pub use recycler::Recycler;
 
 /// The most bytes that may follow the length field of a frame: 2³¹ − 2, as in Spark's `TransportFrameDecoder`.
 pub const LARGEST_FRAME: u32 = i32::MAX as u32 - 1;
