@@ -136,6 +136,13 @@ pub struct TransportConf {
     /// Default `None`. Spark key `spark.shuffle.maxChunksBeingTransferred`.
     pub max_bodies_in_transfer: Option<usize>,
 
+    /// Bytes of chunks and streams that this side may be sending at once, over all connections of a context; a peer that
+    /// asks while so many are under way loses its connection. A body counts whole until it has left whole; one that is
+    /// opened or computed when its turn comes counts from then on. `None` sets no bound.
+    ///
+    /// Default `None`. Key `spark.<m>.io.maxBytesInTransfer`, not Spark's.
+    pub max_bytes_in_transfer: Option<u64>,
+
     /// Bytes of an arriving stream that may wait for its reader before the connection stops reading, at least 1.
     ///
     /// Default 4 MiB. Key `spark.<m>.io.streamWindow`, not Spark's.
@@ -249,6 +256,12 @@ impl TransportConf {
         if let Some(most) = self.max_bodies_in_transfer {
             check_positive("max_bodies_in_transfer", most)?;
         }
+        if let Some(most) = self.max_bytes_in_transfer {
+            check_positive(
+                "max_bytes_in_transfer",
+                usize::try_from(most).unwrap_or(usize::MAX),
+            )?;
+        }
         check_positive("stream_window", self.stream_window)?;
         check_time("close_timeout", self.close_timeout)?;
         check_limit("handshake_timeout", Some(self.handshake_timeout))?;
@@ -309,6 +322,7 @@ impl Default for TransportConf {
             busy_poll: Duration::ZERO,
             max_connections: Some(65_536),
             max_bodies_in_transfer: None,
+            max_bytes_in_transfer: None,
             stream_window: 4 << 20,
             zero_copy: true,
             close_timeout: Duration::from_secs(10),
@@ -478,6 +492,10 @@ mod tests {
         assert_eq!(
             refused_field(|c| c.max_bodies_in_transfer = Some(0)),
             "max_bodies_in_transfer"
+        );
+        assert_eq!(
+            refused_field(|c| c.max_bytes_in_transfer = Some(0)),
+            "max_bytes_in_transfer"
         );
         assert_eq!(refused_field(|c| c.stream_window = 0), "stream_window");
         assert_eq!(refused_field(|c| c.close_timeout = too_long), "close_timeout");

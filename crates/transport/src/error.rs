@@ -113,6 +113,16 @@ pub enum ConnectionError {
         /// The bound.
         most: usize,
     },
+    /// The peer asked for another chunk or stream while as many bytes of them as allowed were being sent.
+    #[error(
+        "Connection from {peer} closed: it asked for more while {most} bytes of chunks and streams were in transfer"
+    )]
+    TooManyBytes {
+        /// The other end.
+        peer: SocketName,
+        /// The bound.
+        most: u64,
+    },
     /// Whoever read a stream on this side has gone, and much of it was still to come.
     #[error(
         "Connection to {peer} closed: a stream was given up on this side with {remaining} bytes still to come"
@@ -167,6 +177,7 @@ impl ConnectionError {
             | ConnectionError::PeerNotReading { peer, .. }
             | ConnectionError::FileLost { peer, .. }
             | ConnectionError::TooManyTransfers { peer, .. }
+            | ConnectionError::TooManyBytes { peer, .. }
             | ConnectionError::StreamAbandoned { peer, .. }
             | ConnectionError::ReaderStalled { peer, .. }
             | ConnectionError::HandlerPanicked { peer }
@@ -195,7 +206,8 @@ impl ConnectionError {
             | ConnectionError::Frame { .. }
             | ConnectionError::Message { .. }
             | ConnectionError::Refused { .. }
-            | ConnectionError::TooManyTransfers { .. } => Fault::Peer,
+            | ConnectionError::TooManyTransfers { .. }
+            | ConnectionError::TooManyBytes { .. } => Fault::Peer,
             ConnectionError::Socket { .. }
             | ConnectionError::Quiet { .. }
             | ConnectionError::PeerNotReading { .. } => Fault::PeerOrNetwork,

@@ -134,8 +134,12 @@ impl FileJob {
             return Some(current);
         }
         loop {
-            let FileBody { head, source, hold } = self.waiting.pop_front()?;
-            match begin(&head, source) {
+            let FileBody {
+                head,
+                source,
+                mut hold,
+            } = self.waiting.pop_front()?;
+            match begin(&head, source, &mut hold) {
                 Ok((bytes, segment)) => return Some(Current::new(bytes, segment, self.copied, hold)),
                 Err(error) => {
                     tracing::debug!(what = ?head, %error, "a file cannot be sent");
@@ -193,9 +197,10 @@ impl Unopened {
 }
 
 /// Opens a file and makes the announcement of what is to be sent of it; what is in memory already stands behind that.
-fn begin(head: &Head, source: FileSource) -> io::Result<(Vec<u8>, Option<FileSegment>)> {
+fn begin(head: &Head, source: FileSource, hold: &mut Hold) -> io::Result<(Vec<u8>, Option<FileSegment>)> {
     let opened = catch_unwind(AssertUnwindSafe(|| source.open()));
     let opened = opened.unwrap_or_else(|_| Err(io::Error::other("opening it panicked")))?;
+    hold.count(opened.length());
     let mut bytes = Vec::new();
     head.encode(opened.length(), &mut bytes)
         .map_err(io::Error::other)?;

@@ -312,7 +312,15 @@ fn check_transfers(client: &TransportClient) -> Result<(), Stop> {
             peer: client.peer().clone(),
             most,
         })),
-        _ => Ok(()),
+        _ => match shared.conf.max_bytes_in_transfer {
+            Some(most) if shared.counters.bytes_in_transfer() >= most => {
+                Err(Stop::Failed(ConnectionError::TooManyBytes {
+                    peer: client.peer().clone(),
+                    most,
+                }))
+            }
+            _ => Ok(()),
+        },
     }
 }
 

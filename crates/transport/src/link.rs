@@ -145,6 +145,7 @@ pub struct TransportCounters {
     pub(crate) late_replies: AtomicU64,
     pub(crate) frames_unwritten: AtomicU64,
     pub(crate) bodies_in_transfer: AtomicU64,
+    pub(crate) bytes_in_transfer: AtomicU64,
     pub(crate) handshakes_failed: AtomicU64,
     pub(crate) handshakes_refused: AtomicU64,
     pub(crate) weak_sessions: AtomicU64,
@@ -212,6 +213,12 @@ impl TransportCounters {
     #[must_use]
     pub fn bodies_in_transfer(&self) -> u64 {
         self.bodies_in_transfer.load(Ordering::Relaxed)
+    }
+
+    /// The bytes of those bodies, as far as their lengths are known.
+    #[must_use]
+    pub fn bytes_in_transfer(&self) -> u64 {
+        self.bytes_in_transfer.load(Ordering::Relaxed)
     }
 
     /// Accepted connections that did not authenticate.

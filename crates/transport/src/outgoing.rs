@@ -48,13 +48,14 @@ pub(crate) enum Opened {
 #[derive(Debug, Default)]
 pub(crate) struct Hold {
     _release: Release,
-    _transfer: Option<Transfer>,
+    transfer: Option<Transfer>,
 }
 
 /// Counts one body in transfer, for as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Transfer {
     counters: Arc<TransportCounters>,
+    bytes: u64,
 }
 
 /// The message that announces a body, once its length is known.
@@ -77,12 +78,13 @@ impl Outgoing {
     }
 
     /// A body in answer to a request. One that is too long for its message becomes that message's failure.
-    pub(crate) fn answer(head: Head, buffer: ManagedBuffer, transfer: Transfer) -> Self {
+    pub(crate) fn answer(head: Head, buffer: ManagedBuffer, mut transfer: Transfer) -> Self {
         let length = buffer.length();
+        transfer.count(length.unwrap_or_default());
         let (data, release) = buffer.into_parts();
         let hold = Hold {
             _release: release,
-            _transfer: Some(transfer),
+            transfer: Some(transfer),
         };
         Self::new(head, data, hold).unwrap_or_else(|(head, error)| {
             let text = format!("{} bytes cannot be sent: {error}", length.unwrap_or_default());
@@ -94,7 +96,7 @@ impl Outgoing {
         let (data, release) = buffer.into_parts();
         let hold = Hold {
             _release: release,
-            _transfer: None,
+            transfer: None,
         };
         Self::new(Head::Upload { id, meta }, data, hold).map_err(|(_, error)| error)
     }
@@ -251,14 +253,32 @@ impl Transfer {
         TransportCounters::add(&counters.bodies_in_transfer, 1);
         Self {
             counters: Arc::clone(counters),
+            bytes: 0,
         }
+    }
+
+    /// Its length is known to be `bytes`.
+    fn count(&mut self, bytes: u64) {
+        let gauge: &AtomicU64 = &self.counters.bytes_in_transfer;
+        gauge.fetch_add(bytes, Ordering::Relaxed);
+        gauge.fetch_sub(std::mem::replace(&mut self.bytes, bytes), Ordering::Relaxed);
     }
 }
 
 impl Drop for Transfer {
     fn drop(&mut self) {
+        self.count(0);
         let gauge: &AtomicU64 = &self.counters.bodies_in_transfer;
         gauge.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Hold {
+    /// The body has turned out to have so many bytes.
+    pub(crate) fn count(&mut self, bytes: u64) {
+        if let Some(transfer) = &mut self.transfer {
+            transfer.count(bytes);
+        }
     }
 }
 

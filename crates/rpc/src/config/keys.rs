@@ -187,6 +187,7 @@ const KEYS: &[KeyInfo] = &[
     own("spark.rpc.io.busyPoll", TIME_US, "0", "transport.busy_poll", "how long a connection keeps trying to read before it sleeps, at most 1s; 0: off"),
     own("spark.rpc.io.maxConnections", NUMBER, "65536", "transport.max_connections", "accepted connections open at once; -1: no bound"),
     spark("spark.shuffle.maxChunksBeingTransferred", NUMBER, "9223372036854775807", "transport.max_bodies_in_transfer", "chunks and streams that may be in transfer at once; a connection that asks for more is closed; the default is no bound"),
+    own("spark.rpc.io.maxBytesInTransfer", SIZE, "–", "transport.max_bytes_in_transfer", "bytes of chunks and streams that may be in transfer at once; a connection that asks for more meanwhile is closed; unset: no bound"),
     own("spark.rpc.io.streamWindow", SIZE, "4m", "transport.stream_window", "bytes of an arriving stream that may wait for its reader before the connection stops reading"),
     own("spark.rpc.io.zeroCopy", SWITCH, "true", "transport.zero_copy", "whether files leave by sendfile where that is possible"),
     own("spark.rpc.io.closeTimeout", TIME_S, "10s", "transport.close_timeout", "how long closing a connection waits for its peer"),

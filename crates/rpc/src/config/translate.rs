@@ -209,6 +209,9 @@ impl Reader<'_> {
             let bound = usize::try_from(most.max(0)).ok();
             conf.max_bodies_in_transfer = bound.filter(|_| most < i64::MAX);
         }
+        if let Some(most) = self.bytes(&key("maxBytesInTransfer"))? {
+            conf.max_bytes_in_transfer = Some(most as u64);
+        }
         set(&mut conf.stream_window, self.bytes(&key("streamWindow")))?;
         set(&mut conf.zero_copy, spark.boolean(&key("zeroCopy")))?;
         set(

@@ -67,6 +67,7 @@ fn every_key_reaches_its_field() {
          spark.rpc.io.busyPoll 48
          spark.rpc.io.maxConnections 49
          spark.shuffle.maxChunksBeingTransferred 54
+         spark.rpc.io.maxBytesInTransfer 56m
          spark.rpc.io.streamWindow 55k
          spark.rpc.io.zeroCopy false
          spark.rpc.io.closeTimeout 50
@@ -119,6 +120,7 @@ fn every_key_reaches_its_field() {
             busy_poll: Duration::from_micros(48),
             max_connections: Some(49),
             max_bodies_in_transfer: Some(54),
+            max_bytes_in_transfer: Some(56 << 20),
             stream_window: 55 << 10,
             zero_copy: false,
             close_timeout: seconds(50),

@@ -146,7 +146,7 @@ fn shown(value: Duration) -> String {
 }
 
 /// The fields of [`TransportConf`] that have a key, with the last part of it, or with all of it if it belongs to no module.
-const TRANSPORT_KEYS: [(&str, &str); 25] = [
+const TRANSPORT_KEYS: [(&str, &str); 26] = [
     ("connection_timeout", "connectionTimeout"),
     ("connection_creation_timeout", "connectionCreationTimeout"),
     ("connections_per_peer", "numConnectionsPerPeer"),
@@ -169,6 +169,7 @@ const TRANSPORT_KEYS: [(&str, &str); 25] = [
         "max_bodies_in_transfer",
         "spark.shuffle.maxChunksBeingTransferred",
     ),
+    ("max_bytes_in_transfer", "maxBytesInTransfer"),
     ("stream_window", "streamWindow"),
     ("zero_copy", "zeroCopy"),
     ("close_timeout", "closeTimeout"),

@@ -4,13 +4,16 @@ use std::fs::File;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use spark_rpc_transport::{FileSegment, ManagedBuffer, RequestError, TransportClient};
+use spark_rpc_transport::{
+    FileSegment, ManagedBuffer, RequestError, TransportClient, TransportConf, TransportContext,
+};
 use spark_rpc_wire::{
-    ChunkFetchFailure, ChunkFetchSuccess, MergedBlockMetaRequest, Message, RequestId, RpcResponse,
+    ChunkFetchFailure, ChunkFetchRequest, ChunkFetchSuccess, MergedBlockMetaRequest, Message, RequestId,
+    RpcRequest, RpcResponse,
 };
 
-use super::lab::{Lab, Net, SOCKETS, Shelf, chunk, pattern, until, within, write};
-use crate::support::{connect_scripted, hosts, millis, secs};
+use super::lab::{Folder, Lab, Net, SOCKETS, Shelf, chunk, pattern, until, within, write};
+use crate::support::{connect_scripted, hosts, millis, secs, settle};
 
 async fn fetch(client: &TransportClient, stream: i64, index: i32) -> Result<Bytes, RequestError> {
     within(client.fetch_chunk(chunk(stream, index), None)).await
@@ -210,3 +213,85 @@ async fn what_a_merged_block_is_made_of_is_answered_once_or_refused() {
     assert!(matches!(forgotten, RequestError::Failed { .. }), "{forgotten}");
     assert_eq!(client.outstanding(), 0);
 }
+
+/// Sixteen chunks are asked for, and a message asks for its answer when the first of them has begun to leave; returns how
+/// many bytes of chunks come before the answer.
+async fn bytes_before_an_answer(
+    buffer: impl Fn(u64) -> ManagedBuffer + Clone + Send + Sync + 'static,
+) -> usize {
+    let shelf = (0..16).fold(Shelf::default(), |shelf, index| {
+        let buffer = buffer.clone();
+        shelf.chunk(1, index, move || buffer(index as u64))
+    });
+    let hosts = hosts();
+    let handlers = super::lab::Handlers {
+        streams: Arc::new(shelf),
+        uploads: super::lab::Uploads::default(),
+    };
+    let context = TransportContext::new(
+        TransportConf::default(),
+        Arc::new(hosts.server.clone()),
+        Arc::new(handlers),
+    );
+    let context = context.unwrap();
+    let server = context.create_server("server", crate::support::PORT, Vec::new());
+    let _server = server.await.unwrap();
+    let mut peer = hosts.raw_client().await;
+    // In one piece, so that they are all there when the first one has its turn.
+    let mut requests = Vec::new();
+    for index in 0..16 {
+        let request: Message<Bytes> = ChunkFetchRequest {
+            chunk: chunk(1, index),
+        }
+        .into();
+        request.encode(&mut requests).unwrap();
+    }
+    peer.send_raw(requests).await;
+    // Nothing is read yet, so the network is full and most of the chunks wait.
+    until(|| context.counters().bodies_in_transfer() == 16).await;
+    settle().await;
+    peer.send(RpcRequest {
+        request_id: RequestId(7),
+        body: Bytes::from("beside"),
+    })
+    .await;
+    until(|| context.counters().frames_read() == 17).await;
+    let mut before = 0;
+    loop {
+        match peer.expect_frame().await {
+            Message::ChunkFetchSuccess(fetched) => before += fetched.body.len(),
+            Message::RpcResponse(answer) => {
+                assert_eq!(answer.body, "beside");
+                return before;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_waits_for_the_one_chunk_that_has_begun_to_leave() {
+    let before = bytes_before_an_answer(|_| pattern(LARGE).into()).await;
+    assert!(before <= LARGE, "{before} bytes of chunks from memory passed it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_waits_for_a_mebibyte_of_files_that_leave_together() {
+    let folder = Folder::new();
+    let path = write(folder.root(), "large", &pattern(16 * LARGE));
+    let file = Arc::new(File::open(&path).unwrap());
+    let before = bytes_before_an_answer(move |index| {
+        ManagedBuffer::file(FileSegment {
+            file: Arc::clone(&file),
+            offset: index * LARGE as u64,
+            length: LARGE as u64,
+        })
+    })
+    .await;
+    assert!(
+        before <= (1 << 20) + LARGE,
+        "{before} bytes of chunks from files passed it"
+    );
+}
+
+const LARGE: usize = 256 << 10;

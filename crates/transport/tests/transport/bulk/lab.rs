@@ -324,7 +324,7 @@ impl Folder {
         Self(path)
     }
 
-    fn root(&self) -> &Path {
+    pub(super) fn root(&self) -> &Path {
         &self.0
     }
 

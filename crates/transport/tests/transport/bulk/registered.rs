@@ -405,3 +405,48 @@ async fn a_chunk_of_a_stream_that_may_not_be_read_is_not_handed_out() {
         "{refused}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_asks_while_too_many_bytes_are_in_transfer_is_closed() {
+    const LARGE: usize = 200_000;
+    let conf = TransportConf {
+        max_bytes_in_transfer: Some(LARGE as u64 + 1),
+        ..TransportConf::default()
+    };
+    let hosts = crate::support::hosts();
+    let handlers = super::lab::Handlers {
+        streams: Arc::new(OnDemand::new(|| {
+            vec![
+                Some(ManagedBuffer::from(pattern(LARGE))),
+                Some(pattern(LARGE).into()),
+                Some(pattern(LARGE).into()),
+            ]
+        })),
+        uploads: super::lab::Uploads::default(),
+    };
+    let network = Arc::new(hosts.server.clone());
+    let context = spark_rpc_transport::TransportContext::new(conf, network, Arc::new(handlers)).unwrap();
+    let _server = context
+        .create_server("server", crate::support::PORT, Vec::new())
+        .await
+        .unwrap();
+    let mut peer = hosts.raw_client().await;
+    for (index, in_transfer) in [(0, LARGE), (1, 2 * LARGE)] {
+        peer.send(spark_rpc_wire::ChunkFetchRequest {
+            chunk: chunk(0, index),
+        })
+        .await;
+        settle().await;
+        assert_eq!(context.counters().bytes_in_transfer(), in_transfer as u64);
+        assert_eq!(
+            context.counters().connections_open(),
+            1,
+            "it was below the bound when it asked"
+        );
+    }
+    peer.send(spark_rpc_wire::ChunkFetchRequest { chunk: chunk(0, 2) })
+        .await;
+    settle().await;
+    assert_eq!(context.counters().connections_open(), 0);
+    assert_eq!(context.counters().bytes_in_transfer(), 0);
+}
