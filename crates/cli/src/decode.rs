@@ -24,7 +24,7 @@ Examples:
   spark-rpc decode client.bin
   spark-rpc decode recording.json --filter endpoint=Master --brief
   spark-rpc decode frames.bin --json | jq 'select(.endpoint == \"Master\").content.value'
-  tcpflow -r capture.pcap -o flows port 7077; spark-rpc decode flows/*.07077
+  tcpflow -r capture.pcap port 7077; for flow in *.07077; do spark-rpc decode $flow --brief; done
   echo 'aced0005 7400 0568656c6c6f' | spark-rpc decode -
 
 With --json, one object for each frame, a line each: offset, length, type, request_id (a string),
