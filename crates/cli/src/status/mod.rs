@@ -56,7 +56,7 @@ async fn status(args: &StatusArgs) -> Result<Exit, Failure> {
             };
             match gathered {
                 Ok(report) => break report,
-                Err(failure) => output::warning(failure.text),
+                Err(failure) => output::warning(failure.text.lines().next().unwrap_or_default()),
             }
             tokio::select! {
                 _ = &mut interrupted => return Ok(Exit::Done),

@@ -62,6 +62,13 @@ impl Line {
         })
     }
 
+    /// Waits less from here on: who has said nothing at all will hardly say more.
+    #[must_use]
+    pub(super) fn hurried(mut self) -> Self {
+        self.patience = self.patience.min(HURRY);
+        self
+    }
+
     /// Shakes hands by TLS, with those that the settings trust or with anybody.
     pub(super) async fn encrypted(
         mut self,
@@ -279,6 +286,7 @@ async fn shake_hands(
     }
 }
 
+const HURRY: Duration = Duration::from_secs(1);
 /// Of a frame's length field.
 const LENGTH: usize = 8;
 /// A JVM's stack trace takes a few kilobytes.

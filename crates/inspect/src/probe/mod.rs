@@ -226,18 +226,18 @@ impl Probe<'_> {
         if inside || !worth_tls {
             return Ok(None);
         }
-        if let Some((line, found)) = self.try_tls().await? {
+        let silent = self.findings.listening == Listening::Silent;
+        if let Some((line, found)) = self.try_tls(silent).await? {
             self.findings.listening = Listening::Tls;
-            let trusted = !matches!(found.trust, Trust::Refused(_));
             self.findings.tls = Some(found);
             // Whom the caller does not trust is not asked on.
-            if !trusted {
-                return Ok(None);
-            }
-            return Box::pin(self.greet(line)).await;
+            return match line {
+                Some(line) => Box::pin(self.greet(line)).await,
+                None => Ok(None),
+            };
         }
-        if self.findings.listening == Listening::Silent {
-            let mut line = Line::connect(self.network, self.target).await?;
+        if silent {
+            let mut line = Line::connect(self.network, self.target).await?.hurried();
             if let Err(LineError::Foreign(first)) = line.shout(b"GET / HTTP/1.0\r\n\r\n").await {
                 self.findings.listening = Listening::of(&first);
             }
@@ -246,27 +246,29 @@ impl Probe<'_> {
     }
 
     /// Shakes hands with anybody to see the certificate, then, if the caller says whom it trusts, with those only.
-    async fn try_tls(&mut self) -> Result<Option<(Line, TlsFound)>, ProbeError> {
-        let line = Line::connect(self.network, self.target).await?;
-        let Some((line, mut found)) = line.encrypted(None).await.ok() else {
+    async fn try_tls(&mut self, silent: bool) -> Result<Option<(Option<Line>, TlsFound)>, ProbeError> {
+        let mut line = Line::connect(self.network, self.target).await?;
+        if silent {
+            line = line.hurried();
+        }
+        let Ok((line, mut found)) = line.encrypted(None).await else {
             return Ok(None);
         };
-        if let Some(settings) = &self.target.tls {
-            drop(line);
-            let strict = Line::connect(self.network, self.target).await?;
-            return Ok(Some(
-                match strict.encrypted(Some((settings, self.target.check_names))).await {
-                    Ok((line, _)) => {
-                        found.trust = Trust::Trusted;
-                        (line, found)
-                    }
-                    Err(reason) => {
-                        found.trust = Trust::Refused(reason);
-                        (Line::connect(self.network, self.target).await?, found)
-                    }
-                },
-            ));
-        }
+        let Some(settings) = &self.target.tls else {
+            return Ok(Some((Some(line), found)));
+        };
+        drop(line);
+        let line = Line::connect(self.network, self.target).await?;
+        let line = match line.encrypted(Some((settings, self.target.check_names))).await {
+            Ok((line, _)) => {
+                found.trust = Trust::Trusted;
+                Some(line)
+            }
+            Err(reason) => {
+                found.trust = Trust::Refused(reason);
+                None
+            }
+        };
         Ok(Some((line, found)))
     }
 
