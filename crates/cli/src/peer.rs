@@ -13,34 +13,24 @@ use crate::exit::Failure;
 /// An env without a listener, whose waits end with `--timeout`. Without it what the settings say counts; but Spark's own
 /// default of two minutes is too long for somebody at a terminal.
 pub(crate) async fn client(limit: &LimitArgs) -> Result<RpcEnv, Failure> {
-    client_by(limit, RpcEnvFactory::new()).await
+    client_for(limit, false).await
 }
 
 /// The same, which speaks Java from the beginning if that is wanted.
 pub(crate) async fn client_for(limit: &LimitArgs, java: bool) -> Result<RpcEnv, Failure> {
+    let mut conf = limit.conf.to_conf()?;
+    if let Some(limit) = limit.typed_or_short(&conf) {
+        for timeout in [&mut conf.ask_timeout, &mut conf.lookup_timeout] {
+            *timeout = RpcTimeout::new(limit, "--timeout");
+        }
+        conf.drain_limit = limit;
+    }
     let factory = RpcEnvFactory::new();
     let factory = if java {
         factory.codec(Arc::new(JavaCodec::new()))
     } else {
         factory
     };
-    client_by(limit, factory).await
-}
-
-/// The same, with the factory's codecs.
-pub(crate) async fn client_by(limit: &LimitArgs, factory: RpcEnvFactory) -> Result<RpcEnv, Failure> {
-    let mut conf = limit.conf.to_conf()?;
-    let spark = RpcConf::default();
-    let limit = match limit.timeout {
-        Some(timeout) => Some(timeout),
-        None => (conf.ask_timeout == spark.ask_timeout).then_some(PATIENCE),
-    };
-    if let Some(limit) = limit {
-        for timeout in [&mut conf.ask_timeout, &mut conf.lookup_timeout] {
-            *timeout = RpcTimeout::new(limit, "--timeout");
-        }
-        conf.drain_limit = limit;
-    }
     let started = RpcEnv::builder("spark-rpc")
         .factory(factory)
         .client_mode()
@@ -53,6 +43,19 @@ pub(crate) async fn client_by(limit: &LimitArgs, factory: RpcEnvFactory) -> Resu
         }
         _ => Failure::no(error),
     })
+}
+
+impl LimitArgs {
+    /// How long to wait for an answer.
+    pub(crate) fn patience(&self, conf: &RpcConf) -> Duration {
+        self.typed_or_short(conf).unwrap_or(conf.ask_timeout.duration)
+    }
+
+    /// What was typed, or a short time where the settings say nothing either.
+    fn typed_or_short(&self, conf: &RpcConf) -> Option<Duration> {
+        let unset = conf.ask_timeout == RpcConf::default().ask_timeout;
+        self.timeout.or(unset.then_some(PATIENCE))
+    }
 }
 
 /// Whose fault it is that an ask has no reply: nobody answered, or the answer is no.
@@ -81,4 +84,4 @@ pub(crate) fn send_failed(error: &SendError) -> Failure {
 }
 
 /// How long somebody at a terminal waits.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);

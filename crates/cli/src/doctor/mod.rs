@@ -7,7 +7,7 @@ use spark_rpc_inspect::probe::{
 
 use crate::args::{Auth, DoctorArgs};
 use crate::exit::{Exit, Failure};
-use crate::{output, peer, runtime};
+use crate::{output, runtime};
 
 mod report;
 mod view;
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
 async fn doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
     let conf = args.limit.conf.to_conf()?;
     let address = SocketName::new(args.address.host(), args.address.port());
-    let mut target = Target::new(address, args.limit.timeout.unwrap_or(peer::PATIENCE));
+    let mut target = Target::new(address, args.limit.patience(&conf));
     target.user.clone_from(&conf.security.user);
     target.secret.clone_from(&conf.security.secret);
     target.tls.clone_from(&conf.security.ssl);

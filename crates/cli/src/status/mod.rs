@@ -1,10 +1,9 @@
 //! `spark-rpc status`: what a standalone Master knows.
 
 use std::io::{IsTerminal, Write};
-use std::sync::Arc;
+use std::time::Duration;
 
-use spark_rpc::codec::JavaCodec;
-use spark_rpc::{AskError, LookupError, RpcAddress, RpcEndpointRef, RpcEnv, RpcEnvFactory};
+use spark_rpc::{AskError, LookupError, RpcAddress, RpcEndpointRef, RpcEnv};
 use spark_rpc_standalone::{
     BoundPortsRequest, DriverStatus, MASTER, MasterState, RequestDriverStatus, RequestMasterState,
 };
@@ -28,10 +27,10 @@ pub(crate) fn run(args: &StatusArgs) -> Result<Exit, Failure> {
 
 async fn status(args: &StatusArgs) -> Result<Exit, Failure> {
     // Masters are JVMs: beginning in Java saves them a message that they would refuse and log.
-    let factory = RpcEnvFactory::new().codec(Arc::new(JavaCodec::new()));
-    let env = peer::client_by(&args.limit, factory).await?;
+    let env = peer::client_for(&args.limit, true).await?;
+    let patience = env.conf().ask_timeout.duration;
     let master = find(&env, &args.master).await?;
-    let mut report = gather(&master, args).await?;
+    let mut report = gather(&master, args, patience).await?;
     if !args.watch {
         show(&report, args);
         return Ok(Exit::Done);
@@ -52,7 +51,7 @@ async fn status(args: &StatusArgs) -> Result<Exit, Failure> {
         report = loop {
             let gathered = tokio::select! {
                 _ = &mut interrupted => return Ok(Exit::Done),
-                gathered = gather(&master, args) => gathered,
+                gathered = gather(&master, args, patience) => gathered,
             };
             match gathered {
                 Ok(report) => break report,
@@ -95,7 +94,7 @@ fn refused(address: &RpcAddress, error: &AskError) -> Failure {
     }
 }
 
-async fn gather(master: &RpcEndpointRef, args: &StatusArgs) -> Result<Report, Failure> {
+async fn gather(master: &RpcEndpointRef, args: &StatusArgs, patience: Duration) -> Result<Report, Failure> {
     let state = master.ask(RequestMasterState).await;
     let state = state.map_err(|error| refused(&args.master, &error))?;
     let statuses = drivers(master, &state).await;
@@ -103,10 +102,7 @@ async fn gather(master: &RpcEndpointRef, args: &StatusArgs) -> Result<Report, Fa
     let ports = master.ask(BoundPortsRequest).await.ok();
     let web_ui_port = ports.map(|ports| ports.web_ui_port).filter(|port| *port > 0);
     let web = match web_ui_port {
-        Some(port) if !args.rpc_only => {
-            let patience = args.limit.timeout.unwrap_or(peer::PATIENCE);
-            web::fetch(args.master.host(), port, patience).await
-        }
+        Some(port) if !args.rpc_only => web::fetch(args.master.host(), port, patience).await,
         _ => None,
     };
     Ok(Report::new(&state, &statuses, web_ui_port, web.as_ref()))
