@@ -23,7 +23,7 @@ pub(crate) async fn a_standalone_master_tells_its_state(world: &World) -> Outcom
     let uri = worker.endpoint.to_string();
     same(&uri, &format!("spark://Worker@{}:{}", worker.host, worker.port))?;
     cluster.env.setup_endpoint_ref(&uri).await.map_err(text)?;
-    tool(&["ping", "--count", "2", &cluster.master.to_string()]).await?;
+    tools::output(&["ping", "--count", "2", &cluster.master.to_string()]).await?;
     cluster.env.shutdown().await;
     Ok(())
 }
@@ -56,18 +56,7 @@ pub(crate) async fn a_running_application_is_shown(world: &World) -> Outcome {
         .replace("AppClient", "CoarseGrainedScheduler");
     let worker = state.workers.0[0].endpoint.to_string();
     for uri in [cluster.master.to_string(), worker, at_driver] {
-        tool(&["ping", "--count", "2", &uri]).await?;
-    }
-    if let Some(mut shown) = tool(&["status", "--json", url]).await? {
-        shown.retain(|c| !c.is_whitespace());
-        let worker = &state.workers.0[0].id;
-        for part in [
-            &format!("\"id\":\"{worker}\""),
-            &format!("\"id\":\"{id}\",\"name\":\"interop\""),
-            "\"active\":true,\"state\":\"running\"",
-        ] {
-            same(shown.contains(part), true).map_err(|_| format!("no {part} in {shown}"))?;
-        }
+        tools::output(&["ping", "--count", "2", &uri]).await?;
     }
     tools::status_shows_a_running_application(&cluster.url, id).await?;
     tools::is_recognised(&cluster.url, &["Master"]).await?;
@@ -185,17 +174,4 @@ fn address_in(log: &Path) -> Result<String, String> {
     let line = after.and_then(|(_, rest)| rest.split_once('\n'));
     let (address, _) = line.ok_or_else(|| format!("{} does not say where it is", log.display()))?;
     Ok(address.trim().to_owned())
-}
-
-/// Runs our command and returns what it prints; nothing if the suite was not told where it is.
-async fn tool(args: &[&str]) -> Result<Option<String>, String> {
-    let Some(program) = std::env::var_os("SPARK_RPC_CLI") else {
-        return Ok(None);
-    };
-    let output = Command::new(program).args(args).output().await.map_err(text)?;
-    if output.status.success() {
-        Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))
-    } else {
-        Err(format!("{args:?}: {output:?}"))
-    }
 }

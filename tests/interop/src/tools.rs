@@ -62,14 +62,23 @@ pub(crate) async fn status_shows_a_running_application(url: &str, id: &str) -> O
     )
 }
 
-/// Runs the command, if it was built, and reads the JSON that it prints.
+/// Runs the command and reads the JSON that it prints; nothing if the suite was not told where it is.
 async fn run(args: &[&str]) -> Result<Option<Value>, String> {
+    let Some(printed) = output(args).await? else {
+        return Ok(None);
+    };
+    serde_json::from_str(&printed).map(Some).map_err(text)
+}
+
+/// Runs the command and returns what it prints; nothing if the suite was not told where it is.
+pub(crate) async fn output(args: &[&str]) -> Result<Option<String>, String> {
     let Some(program) = std::env::var_os("SPARK_RPC_CLI") else {
         return Ok(None);
     };
     let output = Command::new(program).args(args).output().await.map_err(text)?;
-    if !output.status.success() {
-        return Err(format!("{args:?}: {output:?}"));
+    if output.status.success() {
+        Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))
+    } else {
+        Err(format!("{args:?}: {output:?}"))
     }
-    serde_json::from_slice(&output.stdout).map(Some).map_err(text)
 }
