@@ -16,6 +16,8 @@ the address sanitizer where the toolchain lacks it.
 ";
 
 const MANIFEST: &str = "fuzz/Cargo.toml";
+/// Inputs to begin with, a folder for each target that has some.
+const SEEDS: &str = "fuzz/seeds";
 
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
@@ -43,7 +45,12 @@ pub(crate) fn main(args: &[String]) -> Result<(), Failure> {
     println!("toolchain: {toolchain:?}");
     let mut failed = Vec::new();
     for target in chosen {
-        let mut command = toolchain.fuzz(&target, options.seconds);
+        let has_seeds = workspace.root.join(SEEDS).join(&target).is_dir();
+        if has_seeds {
+            let corpus = workspace.root.join("fuzz/corpus").join(&target);
+            std::fs::create_dir_all(&corpus).map_err(|error| format!("{}: {error}", corpus.display()))?;
+        }
+        let mut command = toolchain.fuzz(&target, options.seconds, has_seeds);
         if !process::run(command.current_dir(&workspace.root))? {
             failed.push(target);
         }
@@ -123,7 +130,7 @@ impl Toolchain {
         }
     }
 
-    fn fuzz(&self, target: &str, seconds: u64) -> Command {
+    fn fuzz(&self, target: &str, seconds: u64, has_seeds: bool) -> Command {
         let mut command = if self.nightly {
             Command::new("rustup")
         } else {
@@ -138,7 +145,12 @@ impl Toolchain {
         if !self.sanitizer {
             command.args(["-s", "none"]);
         }
-        command.args([target, "--", &format!("-max_total_time={seconds}")]);
+        command.arg(target);
+        if has_seeds {
+            // What is found goes into the first one.
+            command.args([format!("fuzz/corpus/{target}"), format!("{SEEDS}/{target}")]);
+        }
+        command.args(["--", &format!("-max_total_time={seconds}")]);
         command
     }
 }
@@ -189,23 +201,32 @@ mod tests {
 
     #[test]
     fn without_a_sanitizer_the_fuzzer_is_told_so() {
-        let line = |toolchain: Toolchain| {
-            let command = toolchain.fuzz("frames", 9);
+        let line = |toolchain: Toolchain, has_seeds| {
+            let command = toolchain.fuzz("frames", 9, has_seeds);
             command
                 .get_args()
                 .map(|arg| arg.to_string_lossy().into_owned())
                 .collect::<Vec<_>>()
                 .join(" ")
         };
-        let nightly = line(Toolchain {
-            nightly: true,
-            sanitizer: true,
-        });
-        assert_eq!(nightly, "run nightly cargo fuzz run frames -- -max_total_time=9");
-        let stable = line(Toolchain {
-            nightly: false,
-            sanitizer: false,
-        });
+        let nightly = line(
+            Toolchain {
+                nightly: true,
+                sanitizer: true,
+            },
+            true,
+        );
+        assert_eq!(
+            nightly,
+            "run nightly cargo fuzz run frames fuzz/corpus/frames fuzz/seeds/frames -- -max_total_time=9"
+        );
+        let stable = line(
+            Toolchain {
+                nightly: false,
+                sanitizer: false,
+            },
+            false,
+        );
         assert_eq!(stable, "fuzz run -s none frames -- -max_total_time=9");
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! The functions check what must hold whatever comes in, and panic if it does not.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use crate::cipher::PrivacyKeys;
@@ -14,7 +16,7 @@ use crate::{Decryptor, Encryptor, Secret};
 pub type Target = fn(&[u8]);
 
 /// All functions that take nothing else than bytes, with their names.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("auth_message", auth_message),
     ("engine_challenge", engine_challenge),
     ("engine_response", engine_response),
@@ -29,6 +31,10 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("sasl_proof", sasl_proof),
     ("pem", pem),
     ("tls_client", tls_client),
+    ("encrypted_key", encrypted_key),
+    ("trust_store", trust_store),
+    ("sasl_start", sasl_start),
+    ("counter_records", counter_records),
 ];
 
 /// An auth message that can be read is written as it was.
@@ -128,6 +134,57 @@ pub fn pem(bytes: &[u8]) {
     let _ = tls::material::certificates(bytes);
     let _ = tls::material::private_key(bytes, None);
     let _ = CertificateInfo::from_der(bytes);
+}
+
+/// A private key under a password, without the PEM around it. One that asks for more work than any tool does is left out:
+/// files are their owner's.
+pub fn encrypted_key(bytes: &[u8]) {
+    if !asks_for_much_work(bytes) {
+        let text = STANDARD.encode(bytes);
+        let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+        let label = "ENCRYPTED PRIVATE KEY";
+        let pem = format!(
+            "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+            lines.join("\n")
+        );
+        let _ = tls::material::private_key(pem.as_bytes(), Some(&secret()));
+    }
+}
+
+/// A trust store, in whatever form. As for keys, too much work is left out.
+pub fn trust_store(bytes: &[u8]) {
+    if !asks_for_much_work(bytes) {
+        let _ = tls::material::trusted(bytes, Some(&secret()));
+        let _ = tls::TlsIdentity::from_pkcs12(bytes, &secret());
+    }
+}
+
+/// The first SASL message of a stranger, as a server takes it.
+pub fn sasl_start(bytes: &[u8]) {
+    for least in [Protection::Authentication, Protection::Encryption] {
+        let started = SaslServer::start(bytes, "user", &secret(), least);
+        assert_eq!(started.is_ok(), bytes.is_empty(), "there is no initial response");
+    }
+}
+
+/// AES-CTR has no form: whatever comes in comes out, another text of the same length.
+pub fn counter_records(bytes: &[u8]) {
+    let mut decryptor = Decryptor::ctr(&[1; 16], &[2; 16]);
+    let mut plain = Vec::new();
+    for mut piece in bytes.chunks(37) {
+        decryptor
+            .decrypt(&mut piece, &mut plain, usize::MAX)
+            .expect("a stream has no end");
+        assert!(piece.is_empty());
+    }
+    assert_eq!((plain.len(), decryptor.held()), (bytes.len(), 0));
+}
+
+/// Whether numbers of three bytes and more are in it that may be rounds of hashing: an INTEGER in DER is 2, its length,
+/// its value. What follows another 2 is taken for the length or value of a shorter one.
+fn asks_for_much_work(bytes: &[u8]) -> bool {
+    let integer = |pair: &[u8]| pair[0] == 2 && (3..=8).contains(&pair[1]);
+    bytes.windows(3).any(|at| at[0] != 2 && integer(&at[1..]))
 }
 
 /// What a TLS server may send to a client.

@@ -130,6 +130,22 @@ proptest! {
     }
 }
 
+/// Each begins with the number of its target, as in the fuzzer that starts from them.
+#[test]
+fn the_seeds_of_the_fuzzer_do_no_harm_and_there_is_one_for_each_target() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/auth");
+    let mut without: Vec<_> = fuzz::TARGETS.iter().map(|(name, _)| *name).collect();
+    for entry in fs::read_dir(folder).unwrap() {
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        let (choice, rest) = bytes.split_first().unwrap();
+        let (name, target) = fuzz::TARGETS[usize::from(*choice)];
+        target(rest);
+        without.retain(|other| *other != name);
+    }
+    without.retain(|name| *name != "tls_client");
+    assert_eq!(without, [""; 0]);
+}
+
 #[test]
 fn empty_and_one_byte_inputs_do_no_harm() {
     feed(&[]);
