@@ -12,7 +12,7 @@
 //! | [`tls`] | TLS 1.3, as a value too | everywhere else, and with Spark 4 |
 //!
 //! This is the only crate of the workspace that names a cryptographic library. Spark's protocols are put together from
-//! the RustCrypto crates; no primitive is written here.
+//! the RustCrypto crates and, for AES-GCM, AWS-LC, which TLS uses too; no primitive is written here.
 //!
 //! # Examples
 //!

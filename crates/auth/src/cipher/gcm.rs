@@ -8,8 +8,7 @@
 //! number and whether it is the last, so that segments cannot be moved, dropped or repeated within a message. Nothing
 //! binds the messages of a connection to each other: Spark's protocol has no place for it.
 
-use aes_gcm::aead::AeadInOut;
-use aes_gcm::{Aes128Gcm, Aes256Gcm, KeyInit, Nonce, Tag};
+use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -55,70 +54,58 @@ impl Key {
         let prefix = prefix
             .try_into()
             .expect("the preamble ends with the nonce's prefix");
-        let expand = Hkdf::<Sha256>::new(Some(salt), &self.0);
-        let aes = if self.0.len() == 16 {
-            let mut key = Zeroizing::new([0; 16]);
-            expand
-                .expand(length, &mut *key)
-                .expect("16 bytes are less than HKDF can give");
-            Aes::Aes128(Aes128Gcm::new((&*key).into()))
+        let mut space = Zeroizing::new([0; 32]);
+        let key = &mut space[..self.0.len()];
+        Hkdf::<Sha256>::new(Some(salt), &self.0)
+            .expand(length, key)
+            .expect("32 bytes are less than HKDF can give");
+        let algorithm = if key.len() == 16 {
+            &AES_128_GCM
         } else {
-            let mut key = Zeroizing::new([0; 32]);
-            expand
-                .expand(length, &mut *key)
-                .expect("32 bytes are less than HKDF can give");
-            Aes::Aes256(Aes256Gcm::new((&*key).into()))
+            &AES_256_GCM
         };
-        MessageCipher { aes, prefix }
+        let key = UnboundKey::new(algorithm, key).expect("the key is as long as the algorithm says");
+        MessageCipher {
+            aes: LessSafeKey::new(key),
+            prefix,
+        }
     }
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lives on the stack or in its owner, one per message"
-)]
-enum Aes {
-    Aes128(Aes128Gcm),
-    Aes256(Aes256Gcm),
-}
-
 struct MessageCipher {
-    aes: Aes,
+    /// Called less safe because the nonces are ours to keep apart: the segments' numbers do.
+    aes: LessSafeKey,
     prefix: [u8; PREFIX],
 }
 
 impl MessageCipher {
-    fn nonce(&self, segment: u32, last: bool) -> [u8; 12] {
+    fn nonce(&self, segment: u32, last: bool) -> Nonce {
         let mut nonce = [0; 12];
         nonce[..PREFIX].copy_from_slice(&self.prefix);
         nonce[PREFIX..11].copy_from_slice(&segment.to_be_bytes());
         nonce[11] = u8::from(last);
-        nonce
+        Nonce::assume_unique_for_key(nonce)
     }
 
     /// Encrypts `text` in place and returns its tag.
     fn seal(&self, segment: u32, last: bool, text: &mut [u8]) -> [u8; TAG] {
-        let nonce = Nonce::from(self.nonce(segment, last));
-        let tag = match &self.aes {
-            Aes::Aes128(aes) => aes.encrypt_inout_detached(&nonce, &[], text.into()),
-            Aes::Aes256(aes) => aes.encrypt_inout_detached(&nonce, &[], text.into()),
-        };
-        tag.expect("a segment is far below the longest text of AES-GCM")
-            .into()
+        let nonce = self.nonce(segment, last);
+        let tag = self.aes.seal_in_place_separate_tag(nonce, Aad::empty(), text);
+        let tag = tag.expect("a segment is far below the longest text of AES-GCM");
+        tag.as_ref().try_into().expect("its tags have 16 bytes")
     }
 
     /// Appends the plaintext of the sealed `segment` to `plain`, if its tag fits.
     fn open(&self, number: u32, last: bool, segment: &[u8], plain: &mut Vec<u8>) -> Result<(), CipherError> {
-        let nonce = Nonce::from(self.nonce(number, last));
+        let nonce = self.nonce(number, last);
         let (text, tag) = segment.split_last_chunk::<TAG>().ok_or(CipherError::Tag)?;
-        let tag = Tag::from(*tag);
         let start = plain.len();
         plain.extend_from_slice(text);
-        let text = (&mut plain[start..]).into();
-        let opened = match &self.aes {
-            Aes::Aes128(aes) => aes.decrypt_inout_detached(&nonce, &[], text, &tag),
-            Aes::Aes256(aes) => aes.decrypt_inout_detached(&nonce, &[], text, &tag),
-        };
+        let text = &mut plain[start..];
+        let opened = self
+            .aes
+            .open_in_place_separate_tag(nonce, Aad::empty(), tag, text)
+            .map(|_| ());
         opened.map_err(|_| {
             plain.truncate(start);
             CipherError::Tag
@@ -188,10 +175,6 @@ pub(super) struct GcmDecryptor {
     partial: Vec<u8>,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one per connection, and no allocation per message"
-)]
 enum State {
     Preamble,
     Segments {

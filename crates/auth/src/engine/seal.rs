@@ -1,7 +1,6 @@
 //! Sealing a public key under the shared secret.
 
-use aes_gcm::aead::AeadInOut;
-use aes_gcm::{Aes128Gcm, KeyInit, Nonce, Tag};
+use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -26,12 +25,16 @@ pub(super) fn seal(
     let associated = associated_data(app_id, &salt, transcript);
     let mut body = *public;
     let tag = cipher(secret, &salt, &associated)
-        .encrypt_inout_detached(&Nonce::from(nonce), &associated, body.as_mut_slice().into())
+        .seal_in_place_separate_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(&associated),
+            &mut body,
+        )
         .expect("a key is far below the longest text of AES-GCM");
     let mut sealed = [0; AuthMessage::SEALED_LEN];
     sealed[..12].copy_from_slice(&nonce);
     sealed[12..44].copy_from_slice(&body);
-    sealed[44..].copy_from_slice(&tag);
+    sealed[44..].copy_from_slice(tag.as_ref());
     Ok(AuthMessage {
         app_id: app_id.to_owned(),
         salt,
@@ -45,14 +48,9 @@ pub(super) fn open(message: &AuthMessage, secret: &Secret, transcript: &[u8]) ->
     let (nonce, rest) = message.sealed.split_first_chunk::<12>()?;
     let (body, tag) = rest.split_first_chunk::<PUBLIC_LEN>()?;
     let mut public = *body;
-    let tag: [u8; 16] = tag.try_into().ok()?;
+    let nonce = Nonce::assume_unique_for_key(*nonce);
     cipher(secret, &message.salt, &associated)
-        .decrypt_inout_detached(
-            &Nonce::from(*nonce),
-            &associated,
-            public.as_mut_slice().into(),
-            &Tag::from(tag),
-        )
+        .open_in_place_separate_tag(nonce, Aad::from(&associated), tag, &mut public)
         .ok()?;
     Some(public)
 }
@@ -62,10 +60,11 @@ fn associated_data(app_id: &str, salt: &[u8], transcript: &[u8]) -> Vec<u8> {
     [app_id.as_bytes(), salt, transcript].concat()
 }
 
-fn cipher(secret: &Secret, salt: &[u8], info: &[u8]) -> Aes128Gcm {
+fn cipher(secret: &Secret, salt: &[u8], info: &[u8]) -> LessSafeKey {
     let mut key = Zeroizing::new([0; 16]);
     Hkdf::<Sha256>::new(Some(salt), secret.expose())
         .expand(info, &mut *key)
         .expect("16 bytes are less than HKDF can give");
-    Aes128Gcm::new((&*key).into())
+    let key = UnboundKey::new(&AES_128_GCM, &*key).expect("the key has 16 bytes");
+    LessSafeKey::new(key)
 }
