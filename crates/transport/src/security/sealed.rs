@@ -259,17 +259,16 @@ impl<S: Seal> AsyncRead for SealedStream<S> {
                 return Poll::Ready(Err(error));
             }
             // The caller's own space serves for what is encrypted, which is gone from there before it returns.
-            let start = buf.filled().len();
-            if let Err(error) = ready!(Pin::new(&mut this.inner).poll_read(cx, buf)) {
+            let mut space = buf.take(AT_ONCE);
+            if let Err(error) = ready!(Pin::new(&mut this.inner).poll_read(cx, &mut space)) {
                 return Poll::Ready(Err(this.seal.lost(error)));
             }
-            let input = &buf.filled()[start..];
+            let input = space.filled();
             if input.is_empty() {
                 return Poll::Ready(this.seal.ended());
             }
             let waiting = this.out.len();
             this.failed = this.seal.open(input, &mut this.plain, &mut this.out).err();
-            buf.set_filled(start);
             if this.out.len() > waiting && this.taken == 0 {
                 // Such as an alert: if the socket is full, the next write takes it along.
                 if let Poll::Ready(Err(error)) = this.poll_drain(cx) {
@@ -337,7 +336,8 @@ impl<S: Seal> fmt::Debug for SealedStream<S> {
 const YOUNG: Duration = Duration::from_secs(5);
 /// Length field included; whether it is too long here is for the decoder of frames to say.
 const LONGEST_FRAME: i64 = (1 << 31) + 8;
-/// Plaintext encrypted by one write: two whole segments of AES-GCM.
+/// Plaintext encrypted by one write: two whole segments of AES-GCM. A read takes as much. The buffers grow and shrink with
+/// each; allocators hand larger ones back to the system, and every page of them is then faulted in anew.
 const AT_ONCE: usize = 2 * (32 * 1024 - 16);
 /// What an idle stream's buffers may keep.
 const KEPT: usize = 4 * 1024;
