@@ -65,8 +65,8 @@ pub(crate) enum Command {
 /// See everything at work, in seconds
 ///
 /// Starts a server process and a client process over TCP on loopback and shows: connection events, sends, asks, a failing
-/// ask, a reference passed inside a message and called back, an endpoint being stopped, a server that dies and comes
-/// back, and a short measurement. Each step is checked.
+/// ask, a reference passed inside a message and called back, an endpoint being stopped, a file being fetched, a server that
+/// dies and comes back, and a short measurement. Each step is checked.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -94,6 +94,10 @@ pub(crate) struct BulkServerArgs {
 pub(crate) struct DemoServerArgs {
     #[arg(long, default_value_t = 0)]
     pub(crate) port: u16,
+
+    /// What it serves
+    #[arg(long)]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 /// The client process of `demo`
@@ -101,6 +105,10 @@ pub(crate) struct DemoServerArgs {
 pub(crate) struct DemoClientArgs {
     #[arg(long)]
     pub(crate) server: RpcAddress,
+
+    /// What the server serves
+    #[arg(long)]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 /// Run a server with the endpoints `echo` and `sink`, and files if wanted

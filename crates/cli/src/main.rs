@@ -51,8 +51,8 @@ fn run(command: Command, log: LevelFilter) -> Result<Exit, Failure> {
     match command {
         Command::Demo(_) => demo::run(log),
         Command::BulkServer(args) => bench::run_bulk_server(&args),
-        Command::DemoServer(args) => demo::run_server(args.port),
-        Command::DemoClient(args) => demo::run_client(&args.server),
+        Command::DemoServer(args) => demo::run_server(args.port, args.folder.as_deref()),
+        Command::DemoClient(args) => demo::run_client(&args.server, args.folder.as_deref()),
         Command::Serve(args) => serve::run(&args),
         Command::Ping(args) => ping::run(&args),
         Command::Ask(args) => ask::run(&args),

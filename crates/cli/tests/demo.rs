@@ -12,9 +12,9 @@ fn every_step_of_the_demo_does_what_it_should() {
         finished.stdout.matches('✓').count(),
         finished.stdout.matches('✗').count(),
     );
-    assert_eq!((good, bad), (13, 0), "{}", finished.stdout);
+    assert_eq!((good, bad), (14, 0), "{}", finished.stdout);
     assert!(
-        finished.stdout.contains("all 13 steps did what they should"),
+        finished.stdout.contains("all 14 steps did what they should"),
         "{}",
         finished.stdout
     );

@@ -1,5 +1,7 @@
 //! The demo's client process.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use spark_rpc::RpcAddress;
 
@@ -16,15 +18,15 @@ pub(crate) struct StepReport {
 }
 
 /// Takes the steps that standard input names, one a line, and reports each on standard output.
-pub(crate) fn run(server: &RpcAddress) -> Result<Exit, Failure> {
+pub(crate) fn run(server: &RpcAddress, folder: Option<&Path>) -> Result<Exit, Failure> {
     let runtime = runtime::full()?;
-    let exit = runtime.block_on(take_steps(server));
+    let exit = runtime.block_on(take_steps(server, folder));
     runtime.shutdown_background();
     exit
 }
 
-async fn take_steps(server: &RpcAddress) -> Result<Exit, Failure> {
-    let mut steps = Steps::new(server).await?;
+async fn take_steps(server: &RpcAddress, folder: Option<&Path>) -> Result<Exit, Failure> {
+    let mut steps = Steps::new(server, folder).await?;
     output::line("no listener of its own");
     let mut input = Lines::of_stdin();
     while let Some(step) = input.next().await {

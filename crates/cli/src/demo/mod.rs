@@ -3,7 +3,9 @@
 //! This process starts a server process and a client process, tells the client which step to take, kills the server
 //! half-way and starts it again, and says after each step whether it did what it should.
 
+use std::ffi::OsStr;
 use std::future::Future;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use spark_rpc::RpcAddress;
@@ -40,11 +42,16 @@ async fn demo(log: &str) -> Result<Exit, Failure> {
     ));
     let mut show = Show::default();
 
-    let Some(mut server) = show.step("server starts", start_server(log, 0)).await else {
+    let folder = tempfile::tempdir().map_err(Failure::no)?;
+    let folder = folder.path();
+    let Some(mut server) = show.step("server starts", start_server(log, 0, folder)).await else {
         return Ok(show.end(began));
     };
     let address = server.address.clone();
-    let Some(mut client) = show.step("client starts", start_client(log, &address)).await else {
+    let Some(mut client) = show
+        .step("client starts", start_client(log, &address, folder))
+        .await
+    else {
         return Ok(show.end(began));
     };
     for (title, step) in [
@@ -54,6 +61,7 @@ async fn demo(log: &str) -> Result<Exit, Failure> {
         ("a failing ask says why", "fail"),
         ("a reference in a message works", "call-back"),
         ("an endpoint stops, others go on", "stop-endpoint"),
+        ("a file is served, fetched, checked", "download"),
     ] {
         show.step(title, client_step(&mut client, step)).await;
     }
@@ -70,7 +78,7 @@ async fn demo(log: &str) -> Result<Exit, Failure> {
     })
     .await;
     show.step("server comes back", async {
-        server = start_server(log, address.port()).await?.value;
+        server = start_server(log, address.port(), folder).await?.value;
         client_step(&mut client, "back").await
     })
     .await;
@@ -94,9 +102,10 @@ struct ServerProcess {
     address: RpcAddress,
 }
 
-async fn start_server(log: &str, port: u16) -> Result<Shown<ServerProcess>, Failure> {
+async fn start_server(log: &str, port: u16, folder: &Path) -> Result<Shown<ServerProcess>, Failure> {
     let port = port.to_string();
-    let mut process = OwnChild::start(&["demo-server", "--log", log, "--port", &port])?;
+    let arguments = ["demo-server", "--log", log, "--port", &port, "--folder"];
+    let mut process = OwnChild::start(&with(&arguments, folder))?;
     let address = process.address().await?;
     let detail = format!(
         "{}, process {}",
@@ -106,11 +115,18 @@ async fn start_server(log: &str, port: u16) -> Result<Shown<ServerProcess>, Fail
     Ok(Shown::new(ServerProcess { process, address }, detail))
 }
 
-async fn start_client(log: &str, server: &RpcAddress) -> Result<Shown<OwnChild>, Failure> {
-    let mut process = OwnChild::start(&["demo-client", "--log", log, "--server", &server.to_string()])?;
+async fn start_client(log: &str, server: &RpcAddress, folder: &Path) -> Result<Shown<OwnChild>, Failure> {
+    let server = server.to_string();
+    let arguments = ["demo-client", "--log", log, "--server", &server, "--folder"];
+    let mut process = OwnChild::start(&with(&arguments, folder))?;
     let ready = process.line(STEP_LIMIT).await?;
     let detail = format!("{ready}, process {}", process.id().unwrap_or_default());
     Ok(Shown::new(process, detail))
+}
+
+fn with<'a>(arguments: &'a [&'a str], folder: &'a Path) -> Vec<&'a OsStr> {
+    let arguments = arguments.iter().map(OsStr::new);
+    arguments.chain([folder.as_os_str()]).collect()
 }
 
 /// Lets the client take one step.

@@ -1,5 +1,7 @@
 //! The demo's server process.
 
+use std::path::Path;
+
 use spark_rpc::{RpcEnv, SetupError};
 use tokio::sync::oneshot;
 
@@ -10,15 +12,15 @@ use crate::serve::{Echo, Events, Sink};
 use crate::stdin::Lines;
 use crate::{output, runtime};
 
-/// Serves at `port` of 127.0.0.1 until standard input ends.
-pub(crate) fn run(port: u16) -> Result<Exit, Failure> {
+/// Serves at `port` of 127.0.0.1, and what is below `folder`, until standard input ends.
+pub(crate) fn run(port: u16, folder: Option<&Path>) -> Result<Exit, Failure> {
     let runtime = runtime::full()?;
-    let exit = runtime.block_on(serve(port));
+    let exit = runtime.block_on(serve(port, folder));
     runtime.shutdown_background();
     exit
 }
 
-async fn serve(port: u16) -> Result<Exit, Failure> {
+async fn serve(port: u16, folder: Option<&Path>) -> Result<Exit, Failure> {
     let mut builder = RpcEnv::builder("demo-server").bind(format!("127.0.0.1:{port}"));
     if port != 0 {
         // It has to be this one, where the client looks for the server.
@@ -26,6 +28,10 @@ async fn serve(port: u16) -> Result<Exit, Failure> {
     }
     let env = builder.start().await.map_err(Failure::no)?;
     setup(&env).map_err(Failure::no)?;
+    if let Some(folder) = folder {
+        let added = env.file_server().add_directory("/demo", folder).await;
+        added.map_err(Failure::no)?;
+    }
     let address = env.address().expect("an env in server mode has an address");
     output::line(address.to_spark_url());
     let mut input = Lines::of_stdin();

@@ -1,10 +1,11 @@
 //! What the demo's client does, and what it expects.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use spark_rpc::{
-    Ask, AskError, EndpointContext, Handled, LookupError, RpcAddress, RpcEndpointAddress, RpcEndpointRef,
-    RpcEnv, rpc_endpoint,
+    Ask, AskError, EndpointContext, FileError, Handled, LookupError, RpcAddress, RpcEndpointAddress,
+    RpcEndpointRef, RpcEnv, rpc_endpoint,
 };
 use tokio::sync::mpsc;
 
@@ -13,7 +14,7 @@ use super::messages::{
 };
 use crate::bench::{Payload, ask_for, send_for};
 use crate::exit::Failure;
-use crate::output::{count, short};
+use crate::output::{count, short, size};
 
 type Outcome = Result<String, spark_rpc::BoxError>;
 
@@ -27,6 +28,7 @@ pub(crate) struct Steps {
     own: RpcEndpointRef,
     waits_forever: Option<Ask<()>>,
     server_process: u32,
+    folder: Option<PathBuf>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -56,7 +58,8 @@ impl Visitor {
 }
 
 impl Steps {
-    pub(crate) async fn new(server: &RpcAddress) -> Result<Self, Failure> {
+    /// `folder` is what the server serves as `/demo`.
+    pub(crate) async fn new(server: &RpcAddress, folder: Option<&Path>) -> Result<Self, Failure> {
         let env = RpcEnv::builder("demo-client").client_mode().start().await;
         let env = env.map_err(Failure::no)?;
         let (send, seen) = mpsc::unbounded_channel();
@@ -71,6 +74,7 @@ impl Steps {
             own,
             waits_forever: None,
             server_process: 0,
+            folder: folder.map(Into::into),
         })
     }
 
@@ -83,6 +87,7 @@ impl Steps {
             "fail" => self.fail().await,
             "call-back" => self.call_back().await,
             "stop-endpoint" => self.stop_endpoint().await,
+            "download" => self.download().await,
             "wait-forever" => self.wait_forever().await,
             "lost" => self.lost().await,
             "back" => self.back().await,
@@ -173,6 +178,33 @@ impl Steps {
         Ok(format!("spare: {farewell}; asked again: not found"))
     }
 
+    async fn download(&mut self) -> Outcome {
+        let folder = self.folder.as_ref().ok_or("no folder is served")?;
+        let content: Vec<u8> = (0..DOWNLOADED).map(|i| (i % 251) as u8).collect();
+        std::fs::write(folder.join("some bytes"), &content)?;
+        let uri = format!("{}/demo/some%20bytes", self.server.to_spark_url());
+        let copy = folder.join("copy");
+        let began = Instant::now();
+        let fetched = self.env.fetch_file(&uri, &copy).await?;
+        let took = began.elapsed();
+        if std::fs::read(&copy)? != content {
+            return Err("what came is not what was served".into());
+        }
+        if fetched.checksum.is_none() {
+            return Err("the server gave no checksum".into());
+        }
+        let beside = format!("{}/demo/../steps.rs", self.server.to_spark_url());
+        match self.env.fetch_file(&beside, &copy).await {
+            Err(FileError::NotServed { .. }) => {}
+            other => return Err(format!("what lies beside the folder: {other:?}").into()),
+        }
+        let size = size(fetched.length as f64);
+        Ok(format!(
+            "{size} in {}, checksum verified; beside it: refused",
+            short(took)
+        ))
+    }
+
     async fn wait_forever(&mut self) -> Outcome {
         self.waits_forever = Some(self.greeter.ask(WaitForever));
         // Behind the other, so the server has that one in hand when this is answered.
@@ -260,6 +292,7 @@ impl Steps {
 }
 
 const EVENT_LIMIT: Duration = Duration::from_secs(5);
+const DOWNLOADED: usize = 8 << 20;
 const PAYLOAD: usize = 64;
 const IN_FLIGHT: usize = 64;
 const WARM_UP: Duration = Duration::from_millis(100);
