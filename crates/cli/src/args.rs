@@ -380,6 +380,7 @@ Examples:
   spark-rpc bench stream --size 1GiB --conf spark.rpc.io.congestion=reno
   spark-rpc bench chunks --chunk 64KiB --in-flight 64
   spark-rpc bench ask --beside stream
+  spark-rpc bench downloads --clients 1000 --size 1MiB
 
 With --json, one object: work, in_flight, size, seconds, throughput_per_s, latency_us (p50, p99, p999), client and
 server (cpu_s, rss_kib), and what the work adds. What a work cannot know is null: the latency of one-way messages, the
@@ -398,7 +399,7 @@ pub(crate) struct BenchArgs {
     pub(crate) in_flight: Option<usize>,
 
     /// Bytes of payload in each message, up to 64 of them inside of it, more shared behind a pointer; or of the file that
-    /// is transferred, such as 1GiB [default: 64, 1GiB]
+    /// is transferred, such as 1GiB [default: 64, 1GiB, 1MiB for downloads]
     #[arg(long, value_name = "BYTES", value_parser = byte_size)]
     pub(crate) size: Option<u64>,
 
@@ -415,8 +416,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = some_seconds)]
     pub(crate) seconds: Duration,
 
-    /// How many connections, endpoints or starts [default: 10000, 100000, 20]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    /// How many connections, endpoints, starts or clients that download [default: 10000, 100000, 20, 1000]
+    #[arg(long, visible_alias = "clients", value_name = "N", value_parser = positive)]
     pub(crate) count: Option<usize>,
 
     /// Run the server on this CPU only
@@ -457,6 +458,8 @@ pub(crate) enum Work {
     Endpoints,
     /// From nothing to the first answer, as envs and as processes
     Start,
+    /// A file that many clients fetch at once, each over a connection of its own
+    Downloads,
     /// A file as streams, each over a connection of its own, beside a bare sendfile loop
     Stream,
     /// A file as chunks over one connection, beside a bare sendfile loop

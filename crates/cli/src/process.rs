@@ -12,6 +12,8 @@ pub(crate) struct ProcessUsage {
     pub(crate) cpu_us: u64,
     /// Memory that is resident now, in KiB; 0 where the system does not tell.
     pub(crate) rss_kib: u64,
+    /// The most that it ever was.
+    pub(crate) peak_kib: u64,
 }
 
 impl ProcessUsage {
@@ -24,15 +26,16 @@ impl ProcessUsage {
         });
         Self {
             cpu_us,
-            rss_kib: rss_kib().unwrap_or(0),
+            rss_kib: status_kib("VmRSS:").unwrap_or(0),
+            peak_kib: status_kib("VmHWM:").unwrap_or(0),
         }
     }
 }
 
 /// From `/proc`, which only Linux has.
-fn rss_kib() -> Option<u64> {
+fn status_kib(field: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 

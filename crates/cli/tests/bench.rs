@@ -205,3 +205,17 @@ fn asks_are_measured_alone_and_beside_bulk() {
         assert!(report["bulk_mb_per_s"].as_f64() > Some(0.0), "{report}");
     }
 }
+
+#[test]
+fn many_clients_download_at_once_and_the_server_tells_its_peak() {
+    let report = bench(&["downloads", "--clients", "50", "--size", "300KiB"]);
+    assert_eq!(report["clients"], 50);
+    assert_eq!(report["failures"], 0);
+    assert_eq!(report["size"], 300 << 10);
+    assert_latency(&report);
+    assert_server_used(&report);
+    let kib = ["server_rss_kib_before", "server_rss_kib_peak"].map(|name| report[name].as_u64().expect(name));
+    assert!(kib[0] > 0 && kib.is_sorted(), "{report}");
+    let finished = run(&["bench", "downloads", "--connect", "127.0.0.1:1"]);
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+}

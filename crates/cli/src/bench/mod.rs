@@ -7,6 +7,7 @@ use crate::{output, process, runtime};
 mod asking;
 mod bulk;
 mod connections;
+mod downloads;
 mod endpoints;
 mod meter;
 mod mirror;
@@ -45,6 +46,7 @@ pub(crate) fn run(args: BenchArgs) -> Result<Exit, Failure> {
             },
             Work::Send => sending::remote(&plan).await,
             Work::Connections => connections::run(&plan).await,
+            Work::Downloads => downloads::run(&plan).await,
             Work::Endpoints => endpoints::run(&plan).await,
             Work::Start => start::run(&plan).await,
             Work::Stream | Work::Chunks => bulk::run(&plan).await,

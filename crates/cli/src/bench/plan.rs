@@ -32,11 +32,12 @@ impl Plan {
     pub(crate) fn of(args: BenchArgs) -> Result<Self, Failure> {
         let refuse = |argument: &str, why: &str| Err(Failure::usage(format_args!("{argument}: {why}")));
         let bulk = matches!(args.work, Work::Stream | Work::Chunks);
-        let own_server_only = bulk || args.beside.is_some() || matches!(args.work, Work::Start);
+        let own_server_only =
+            bulk || args.beside.is_some() || matches!(args.work, Work::Start | Work::Downloads);
         let remote = bulk
             || matches!(
                 args.work,
-                Work::Ask | Work::Send | Work::Connections | Work::Start
+                Work::Ask | Work::Send | Work::Connections | Work::Downloads | Work::Start
             );
         if args.connect.is_some() && (!remote || own_server_only) {
             return refuse("--connect", "this work uses no server that runs already");
@@ -46,6 +47,7 @@ impl Plan {
         }
         let count = match (args.work, args.count) {
             (Work::Connections, count) => count.unwrap_or(10_000),
+            (Work::Downloads, count) => count.unwrap_or(1_000),
             (Work::Endpoints, count) => count.unwrap_or(100_000),
             (Work::Start, count) => count.unwrap_or(20),
             (_, None) => 0,
@@ -64,6 +66,7 @@ impl Plan {
         }
         let size = match (args.size, bulk) {
             (None, true) => 1 << 30,
+            (None, false) if args.work == Work::Downloads => 1 << 20,
             (None, false) => 64,
             (Some(0), true) => return refuse("--size", "there must be something to transfer"),
             (Some(size), false) if size > LARGEST_PAYLOAD => return refuse("--size", "at most 64 MiB"),
@@ -79,7 +82,7 @@ impl Plan {
         let in_flight = args.in_flight.unwrap_or(match args.work {
             Work::Chunks => ((48 << 20) / chunk).clamp(1, 64) as usize,
             Work::Ask | Work::LocalAsk => 64,
-            Work::Connections => 16,
+            Work::Connections | Work::Downloads => 16,
             _ => 1,
         });
         if in_flight > 1 && matches!(args.work, Work::Endpoints | Work::Start) {

@@ -1,5 +1,7 @@
 //! The server of a remote work: a process of our own, or one that runs already.
 
+use std::ffi::OsString;
+
 use spark_rpc::{RpcAddress, RpcEndpointAddress, RpcEndpointRef, RpcEnv};
 
 use super::plan::Plan;
@@ -20,10 +22,16 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn of(plan: &Plan) -> Result<Self, Failure> {
+        Self::with(plan, &[]).await
+    }
+
+    /// One whose own process gets further arguments.
+    pub(crate) async fn with(plan: &Plan, arguments: &[OsString]) -> Result<Self, Failure> {
         let (process, address) = match &plan.connect {
             Some(address) => (None, address.clone()),
             None => {
-                let mut process = OwnChild::start(&plan.serve_arguments())?;
+                let arguments = [&plan.serve_arguments(), arguments].concat();
+                let mut process = OwnChild::start(&arguments)?;
                 let address = process.address().await?;
                 (Some(process), address)
             }
