@@ -751,3 +751,52 @@ fn download_settings_are_those_of_messages_unless_they_are_set() {
     assert!(bad.validate().is_err());
     assert_eq!(RpcConf::from_spark(&SparkConf::new()).unwrap().files, None);
 }
+
+#[tokio::test]
+async fn a_file_longer_than_4_gib_is_announced_whole_and_can_be_left() {
+    let server = RpcEnv::builder("server").bind("127.0.0.1:0").start().await;
+    let client = RpcEnv::builder("client").client_mode().start().await;
+    let (server, client) = (server.unwrap(), client.unwrap());
+    let (there, here) = (Folder::new(), Folder::new());
+    let length = (5 << 30) + 7;
+    let path = there.write("sparse", "beginning");
+    fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(length)
+        .unwrap();
+    let uri = server.file_server().add_file(&path).await.unwrap();
+    let mut channel = client.open_channel(&uri).await.unwrap();
+    assert_eq!((channel.length(), channel.remaining()), (length, length));
+    let mut beginning = [0; 9];
+    channel.read_exact(&mut beginning).await.unwrap();
+    assert_eq!(&beginning, b"beginning");
+    assert_eq!(channel.remaining(), length - 9);
+    drop(channel);
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let mut begun = Some(begun);
+    let target = here.path("copy");
+    let fetching = client.fetch_file_with(&uri, &target, |done, all| {
+        assert_eq!(all, length);
+        if done > 0
+            && let Some(begun) = begun.take()
+        {
+            begun.send(()).unwrap();
+        }
+    });
+    tokio::select! {
+        biased;
+        begun = has_begun => begun.unwrap(),
+        fetched = fetching => panic!("{fetched:?}"),
+    }
+    support::eventually("nothing is left of it", || here.names().is_empty()).await;
+    let uri = server
+        .file_server()
+        .add_file(there.write("short", "short"))
+        .await
+        .unwrap();
+    assert_eq!(read(&client, &uri).await.unwrap(), b"short");
+    assert!(client.shutdown().await.is_clean());
+    server.shutdown().await;
+}
