@@ -245,7 +245,8 @@ pub(crate) struct SendArgs {
 ///
 /// The file is written beside its destination and renamed when it is whole: what was there before stays until then, and a
 /// fetch that fails or is stopped leaves nothing behind. At the end a line tells size, time and rate, and whether the server
-/// gave a checksum to verify it by, as all but JVMs do.
+/// gave a checksum to verify it by, as all but JVMs do unless the setting spark.rpc.files.checksum is false
+/// at either end.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -319,7 +319,8 @@ impl RpcEnv {
     /// disk: under the final name there is never a part. After an error the other file is removed.
     ///
     /// A server that is no JVM gives a checksum of what it has sent, by which damage on the way and a file that was changed
-    /// meanwhile are found; [`Fetched::checksum`] says whether that was done.
+    /// meanwhile are found; [`Fetched::checksum`] says whether that was done. The setting
+    /// [`file_checksums`](RpcConf::file_checksums) switches it off.
     ///
     /// # Errors
     ///

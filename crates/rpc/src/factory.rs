@@ -162,7 +162,12 @@ impl RpcEnvFactory {
             Arc::new(SharedHandlers(Arc::clone(&handlers))),
         )?;
         let network = Arc::clone(&self.network);
-        let downloads = Downloads::new(network, protection.clients.clone(), conf.file_transport());
+        let downloads = Downloads::new(
+            network,
+            protection.clients.clone(),
+            conf.file_transport(),
+            conf.file_checksums,
+        );
         let factory = context.create_client_factory(protection.clients);
         let shared = Arc::new(EnvShared::new(EnvParts {
             name,

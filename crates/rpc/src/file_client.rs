@@ -107,8 +107,8 @@ pub enum FileError {
 pub struct Fetched {
     /// How many bytes it has.
     pub length: u64,
-    /// The checksum that both the server and what came here have. `None` if the server gives none, as JVMs do: then the
-    /// length is all that was checked.
+    /// The checksum that both the server and what came here have. `None` if the server gives none, as JVMs do, or if
+    /// [`file_checksums`](crate::config::RpcConf::file_checksums) is off: then the length is all that was checked.
     pub checksum: Option<FileChecksum>,
 }
 
@@ -183,6 +183,7 @@ pub(crate) struct Downloads {
     network: Arc<dyn Network>,
     bootstraps: Vec<Arc<dyn ClientBootstrap>>,
     conf: TransportConf,
+    checksums: bool,
     runtime: Handle,
     state: Mutex<State>,
 }
@@ -203,11 +204,13 @@ impl Downloads {
         network: Arc<dyn Network>,
         bootstraps: Vec<Arc<dyn ClientBootstrap>>,
         conf: TransportConf,
+        checksums: bool,
     ) -> Arc<Self> {
         Arc::new(Self {
             network,
             bootstraps,
             conf,
+            checksums,
             runtime: Handle::current(),
             state: Mutex::default(),
         })
@@ -276,7 +279,10 @@ impl Downloads {
         let mut channel = self.open(uri).await?;
         let mut part = {
             let path = path.to_owned();
-            self.blocking(move || create_part(&path)).await.map_err(local)?
+            let summing = self.checksums.then(Summing::new);
+            self.blocking(move || create_part(&path, summing))
+                .await
+                .map_err(local)?
         };
         let length = channel.length();
         progress(0, length);
@@ -312,17 +318,19 @@ impl Downloads {
             }
         };
         let (part, verdict) = futures_util::future::try_join(writing, verdict).await?;
-        let found = part.summing.end();
         let checksum = match verdict {
-            Verdict::Sum(expected) if expected != found => {
-                return Err(FileError::Damaged {
-                    uri: uri.to_owned(),
-                    expected,
-                    found,
-                });
+            Verdict::Sum(expected) => {
+                let found = part.summing.as_ref().map(Summing::end);
+                if let Some(found) = found.filter(|found| *found != expected) {
+                    return Err(FileError::Damaged {
+                        uri: uri.to_owned(),
+                        expected,
+                        found,
+                    });
+                }
+                found
             }
             Verdict::Changed => return Err(FileError::Changed { uri: uri.to_owned() }),
-            Verdict::Sum(sum) => Some(sum),
             Verdict::Unknown => None,
         };
         let target = path.to_owned();
@@ -338,7 +346,7 @@ impl Downloads {
         address: RpcAddress,
         stream: String,
     ) -> Result<Verdict, FileError> {
-        if self.state().without_checksums.contains(&address) {
+        if !self.checksums || self.state().without_checksums.contains(&address) {
             return Ok(Verdict::Unknown);
         }
         let mut body = match client.open_stream(&stream, None).await {
@@ -502,13 +510,16 @@ impl Drop for Lease {
 /// What has come of a file. Dropping it removes it, on a thread that may wait for a disk.
 struct Part {
     file: Option<NamedTempFile>,
-    summing: Summing,
+    /// `None` if there is nothing to compare it with.
+    summing: Option<Summing>,
     runtime: Handle,
 }
 
 impl Part {
     fn write(&mut self, piece: &[u8]) -> io::Result<()> {
-        self.summing.add(piece);
+        if let Some(summing) = &mut self.summing {
+            summing.add(piece);
+        }
         let file = self.file.as_mut().expect("it is taken when it is placed");
         file.as_file_mut().write_all(piece)
     }
@@ -531,7 +542,7 @@ impl Drop for Part {
 }
 
 /// Makes a file beside `path`, so that it can be renamed.
-fn create_part(path: &Path) -> io::Result<Part> {
+fn create_part(path: &Path, summing: Option<Summing>) -> io::Result<Part> {
     let name = path.file_name().filter(|_| !path.is_dir());
     let name = name.ok_or_else(|| io::Error::new(io::ErrorKind::IsADirectory, "it does not name a file"))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -551,7 +562,7 @@ fn create_part(path: &Path) -> io::Result<Part> {
     }
     Ok(Part {
         file: Some(builder.tempfile_in(folder.unwrap_or(Path::new(".")))?),
-        summing: Summing::new(),
+        summing,
         runtime: Handle::current(),
     })
 }

@@ -6,6 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use spark_rpc::config::RpcConf;
@@ -13,7 +14,7 @@ use spark_rpc::security::{PeerIdentity, SecurityManager};
 use spark_rpc::{Fetched, FileError, FileServerError, RpcEnv};
 use spark_rpc_testkit::{MemoryNetwork, ScriptedPeer};
 use spark_rpc_wire::{Message, StreamFailure, StreamRequest, StreamResponse};
-use support::{Pair, client, network};
+use support::{Pair, client, network, server};
 use tempfile::TempDir;
 
 /// Longer than all windows and queues on its way, and than what is examined in one go.
@@ -170,12 +171,19 @@ impl Scripted {
 
 /// Lets a client fetch from a scripted server; also returns what is where the file should be.
 async fn fetch_from(script: impl AsyncFnOnce(&mut Scripted)) -> (Result<Fetched, FileError>, String) {
+    fetch_with(RpcConf::default(), script).await
+}
+
+async fn fetch_with(
+    conf: RpcConf,
+    script: impl AsyncFnOnce(&mut Scripted),
+) -> (Result<Fetched, FileError>, String) {
     let net = MemoryNetwork::new(1);
     let options = spark_rpc::SocketOptions::default();
     let mut listener = spark_rpc::Network::bind(&net.host("server"), "server", 7077, &options)
         .await
         .unwrap();
-    let client = client(&net.host("client"), RpcConf::default()).await;
+    let client = client(&net.host("client"), conf).await;
     let folder = Folder::new();
     let target = folder.write("copy", "what was there before");
     let serving = async {
@@ -286,6 +294,20 @@ async fn a_jvm_refuses_once_and_is_not_asked_again() {
     let ((), _server) = tokio::join!(fetching, serving);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_without_checksums_asks_for_none() {
+    let conf = RpcConf::default().with_file_checksums(false);
+    let (fetched, there) = fetch_with(conf, async |server| {
+        server.expect(SUBJECT).await;
+        server.send(SUBJECT, "abc").await;
+        server.peer().expect_silence(Duration::from_secs(1)).await;
+    })
+    .await;
+    let fetched = fetched.unwrap();
+    assert_eq!((fetched.length, fetched.checksum), (3, None));
+    assert_eq!(there, "abc");
+}
+
 /// Asks a server for streams, one after the other.
 async fn ask_all(net: &MemoryNetwork, names: &[&str]) -> Vec<String> {
     let mut peer = ScriptedPeer::connect(&net.host("asker"), "server", 7077).await;
@@ -350,6 +372,23 @@ async fn a_checksum_is_given_of_what_was_sent_last_and_once() {
         .add_directory("/.spark-rpc", folder.0.path())
         .await;
     assert!(matches!(dir, Err(FileServerError::BadBase { .. })), "{dir:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_checksums_says_that_it_does_not_know() {
+    let net = MemoryNetwork::new(1);
+    let conf = RpcConf::default().with_file_checksums(false);
+    let server = server(&net.host("server"), 7077, conf).await;
+    let client = client(&net.host("client"), RpcConf::default()).await;
+    let folder = Folder::new();
+    let file = folder.write("name", "abc");
+    let uri = server.file_server().add_file(&file).await.unwrap();
+    // What was not sent is refused as ever.
+    let answers = ask_all(&net, &[SUBJECT, VERDICT, VERDICT]).await;
+    assert_eq!(answers[..2], ["abc", "unknown"]);
+    assert!(answers[2].starts_with("refused: "), "{answers:?}");
+    let fetched = client.fetch_file(&uri, folder.path("copy")).await.unwrap();
+    assert_eq!((fetched.length, fetched.checksum), (3, None));
 }
 
 #[tokio::test(start_paused = true)]

@@ -166,6 +166,7 @@ const KEYS: &[KeyInfo] = &[
     own("spark.rpc.outbox.maxMessages", NUMBER, "262144", "outbox.max_messages", "messages that may wait for a connection to one address"),
     own("spark.rpc.outbox.maxBytes", SIZE, "256m", "outbox.max_bytes", "bytes that may wait for a connection to one address"),
     own("spark.rpc.shutdown.drainLimit", TIME_S, "10s", "drain_limit", "how long a shutdown waits for handlers and answers"),
+    own("spark.rpc.files.checksum", SWITCH, "true", "file_checksums", "whether fetched files are verified by the server's checksum, and whether a server gives one"),
     own("spark.rpc.metrics.enabled", SWITCH, "false", "metrics", "whether metrics are recorded"),
     own("spark.rpc.seed", NUMBER, "–", "seed", "start of all randomness, for simulation; unset: from the system"),
     // Transport

@@ -81,6 +81,10 @@ impl RpcConf {
             &mut conf.drain_limit,
             spark.time("spark.rpc.shutdown.drainLimit", TimeUnit::Seconds),
         )?;
+        set(
+            &mut conf.file_checksums,
+            spark.boolean("spark.rpc.files.checksum"),
+        )?;
         set(&mut conf.metrics, spark.boolean("spark.rpc.metrics.enabled"))?;
         conf.seed = spark.read("spark.rpc.seed", "a whole number from 0 up to 2^64 - 1", |text| {
             text.trim().parse().ok()

@@ -47,6 +47,7 @@ fn every_key_reaches_its_field() {
          spark.rpc.outbox.maxMessages 36
          spark.rpc.outbox.maxBytes 37m
          spark.rpc.shutdown.drainLimit 38
+         spark.rpc.files.checksum false
          spark.rpc.metrics.enabled TRUE
          spark.rpc.seed 18446744073709551615
          spark.rpc.io.connectionTimeout 39
@@ -96,6 +97,7 @@ fn every_key_reaches_its_field() {
             max_bytes: 37 << 20,
         },
         drain_limit: seconds(38),
+        file_checksums: false,
         metrics: true,
         seed: Some(u64::MAX),
         task_message_max_bytes: 129 << 20,

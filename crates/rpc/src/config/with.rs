@@ -84,6 +84,13 @@ impl RpcConf {
         self
     }
 
+    /// Switches the checksums of files on or off, of those that are fetched and of those that are served.
+    #[must_use]
+    pub fn with_file_checksums(mut self, checked: bool) -> Self {
+        self.file_checksums = checked;
+        self
+    }
+
     /// Switches metrics on or off.
     #[must_use]
     pub fn with_metrics(mut self, recorded: bool) -> Self {
@@ -162,6 +169,7 @@ mod tests {
             .with_inbox(inbox)
             .with_outbox(outbox)
             .with_drain_limit(seconds(4))
+            .with_file_checksums(false)
             .with_metrics(true)
             .with_seed(10)
             .with_transport(transport.clone());
@@ -177,6 +185,7 @@ mod tests {
             inbox,
             outbox,
             drain_limit: seconds(4),
+            file_checksums: false,
             metrics: true,
             seed: Some(10),
             transport,

@@ -96,7 +96,7 @@ impl EnvShared {
             id: env_id(&name, conf.seed),
             ask_timeout: Arc::new(conf.ask_timeout.clone()),
             codecs,
-            served: Arc::new(ServedFiles::new(Arc::clone(&security))),
+            served: Arc::new(ServedFiles::new(Arc::clone(&security), conf.file_checksums)),
             security,
             dispatcher: Dispatcher::default(),
             timers: Timers::new(),
