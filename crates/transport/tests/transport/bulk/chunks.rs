@@ -224,10 +224,7 @@ async fn bytes_before_an_answer(
         shelf.chunk(1, index, move || buffer(index as u64))
     });
     let hosts = hosts();
-    let handlers = super::lab::Handlers {
-        streams: Arc::new(shelf),
-        uploads: super::lab::Uploads::default(),
-    };
+    let handlers = super::lab::Handlers::serving(Arc::new(shelf));
     let context = TransportContext::new(
         TransportConf::default(),
         Arc::new(hosts.server.clone()),

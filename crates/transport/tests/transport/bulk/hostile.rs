@@ -22,14 +22,11 @@ struct Served {
 
 async fn serve() -> Served {
     let hosts = hosts();
-    let uploads = Uploads::default();
     let shelf = Shelf::default()
         .stream("large", || pattern(300_000))
         .chunk(1, 0, || pattern(300_000));
-    let handlers = Handlers {
-        streams: Arc::new(shelf),
-        uploads: uploads.clone(),
-    };
+    let handlers = Handlers::serving(Arc::new(shelf));
+    let uploads = handlers.uploads.clone();
     let network = Arc::new(hosts.server.clone());
     let context = TransportContext::new(Default::default(), network, Arc::new(handlers)).unwrap();
     let server = context.create_server("server", PORT, Vec::new()).await.unwrap();

@@ -71,11 +71,8 @@ impl Lab {
                 (Arc::new(net.clone()), Arc::new(net), "server")
             }
         };
-        let uploads = Uploads::default();
-        let handlers = Handlers {
-            streams: streams(folder.root()),
-            uploads: uploads.clone(),
-        };
+        let handlers = Handlers::serving(streams(folder.root()));
+        let uploads = handlers.uploads.clone();
         let serving = TransportContext::new(conf.clone(), far, Arc::new(handlers)).unwrap();
         let server = serving.create_server(host, 0, Vec::new()).await.unwrap();
         let asking = TransportContext::new(conf, near, Arc::new(spark_rpc_transport::NoRpcHandler)).unwrap();
@@ -220,6 +217,18 @@ impl Uploads {
 pub(super) struct Handlers {
     pub(super) streams: Arc<dyn StreamManager>,
     pub(super) uploads: Uploads,
+    /// Why connections ended, if that was an error.
+    pub(super) caught: Arc<Mutex<Vec<ConnectionError>>>,
+}
+
+impl Handlers {
+    pub(super) fn serving(streams: Arc<dyn StreamManager>) -> Self {
+        Self {
+            streams,
+            uploads: Uploads::default(),
+            caught: Arc::default(),
+        }
+    }
 }
 
 impl HandlerFactory for Handlers {
@@ -240,6 +249,10 @@ impl RpcHandler for Handlers {
 
     fn stream_manager(&self) -> &dyn StreamManager {
         &*self.streams
+    }
+
+    fn exception_caught(&mut self, _: &TransportClient, cause: &ConnectionError) {
+        self.caught.lock().unwrap().push(cause.clone());
     }
 
     /// The meta says what happens: see [`Sink`]; `none` is not taken.

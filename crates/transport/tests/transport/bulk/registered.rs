@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use spark_rpc_transport::{
-    ManagedBuffer, OneForOneStreamManager, StreamManager, TransportClient, TransportConf,
+    ConnectionError, ManagedBuffer, OneForOneStreamManager, StreamManager, TransportClient, TransportConf,
 };
 use spark_rpc_wire::StreamChunkId;
 
@@ -296,10 +296,8 @@ async fn a_connection_that_asks_for_more_than_may_be_in_transfer_is_closed() {
     let served = Arc::new(OnDemand::new(chunks));
     let manager = Arc::clone(&served.manager);
     let hosts = crate::support::hosts();
-    let handlers = super::lab::Handlers {
-        streams: served,
-        uploads: super::lab::Uploads::default(),
-    };
+    let handlers = super::lab::Handlers::serving(served);
+    let caught = Arc::clone(&handlers.caught);
     let network = Arc::new(hosts.server.clone());
     let context = spark_rpc_transport::TransportContext::new(conf, network, Arc::new(handlers)).unwrap();
     let _server = context
@@ -326,9 +324,16 @@ async fn a_connection_that_asks_for_more_than_may_be_in_transfer_is_closed() {
     peer.send(request(3)).await;
     settle().await;
     assert_eq!(context.counters().bodies_in_transfer(), 2);
+    assert_eq!(context.counters().connections_open(), 1);
     peer.send(request(4)).await;
+    // Far less than a connection's time, which would end it, too.
     settle().await;
-    until(|| context.counters().connections_open() == 0).await;
+    assert_eq!(context.counters().connections_open(), 0);
+    let caught = std::mem::take(&mut *caught.lock().unwrap());
+    assert!(
+        matches!(caught[..], [ConnectionError::TooManyTransfers { most: 2, .. }]),
+        "{caught:?}"
+    );
     assert_eq!(context.counters().bodies_in_transfer(), 0);
     // REQ-02: nothing is left of the connection's streams.
     assert_eq!(manager.streams_held(), 0);
@@ -414,16 +419,14 @@ async fn a_connection_that_asks_while_too_many_bytes_are_in_transfer_is_closed()
         ..TransportConf::default()
     };
     let hosts = crate::support::hosts();
-    let handlers = super::lab::Handlers {
-        streams: Arc::new(OnDemand::new(|| {
-            vec![
-                Some(ManagedBuffer::from(pattern(LARGE))),
-                Some(pattern(LARGE).into()),
-                Some(pattern(LARGE).into()),
-            ]
-        })),
-        uploads: super::lab::Uploads::default(),
-    };
+    let handlers = super::lab::Handlers::serving(Arc::new(OnDemand::new(|| {
+        vec![
+            Some(ManagedBuffer::from(pattern(LARGE))),
+            Some(pattern(LARGE).into()),
+            Some(pattern(LARGE).into()),
+        ]
+    })));
+    let caught = Arc::clone(&handlers.caught);
     let network = Arc::new(hosts.server.clone());
     let context = spark_rpc_transport::TransportContext::new(conf, network, Arc::new(handlers)).unwrap();
     let _server = context
@@ -448,5 +451,10 @@ async fn a_connection_that_asks_while_too_many_bytes_are_in_transfer_is_closed()
         .await;
     settle().await;
     assert_eq!(context.counters().connections_open(), 0);
+    let caught = std::mem::take(&mut *caught.lock().unwrap());
+    assert!(
+        matches!(caught[..], [ConnectionError::TooManyBytes { .. }]),
+        "{caught:?}"
+    );
     assert_eq!(context.counters().bytes_in_transfer(), 0);
 }

@@ -194,11 +194,8 @@ async fn an_upload_that_stops_half_way_fails_at_the_receiver_within_the_connecti
         ..TransportConf::default()
     };
     let hosts = hosts();
-    let uploads = super::lab::Uploads::default();
-    let handlers = super::lab::Handlers {
-        streams: Arc::new(Shelf::default()),
-        uploads: uploads.clone(),
-    };
+    let handlers = super::lab::Handlers::serving(Arc::new(Shelf::default()));
+    let uploads = handlers.uploads.clone();
     let context =
         spark_rpc_transport::TransportContext::new(conf, Arc::new(hosts.server.clone()), Arc::new(handlers))
             .unwrap();
