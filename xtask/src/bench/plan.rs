@@ -10,6 +10,8 @@ pub(super) struct Work {
     in_flight: Option<u32>,
     /// Bytes of content of each message; the command's own choice when `None`.
     size: Option<u32>,
+    /// Bytes of a chunk; the command's own choice when `None`.
+    chunk: Option<u32>,
     pub(super) pinned: Pinned,
 }
 
@@ -33,12 +35,21 @@ const fn work(name: &'static str, in_flight: Option<u32>, size: Option<u32>, pin
         name,
         in_flight,
         size,
+        chunk: None,
         pinned,
     }
 }
 
+/// A file as chunks of so many bytes.
+const fn chunks(bytes: u32) -> Work {
+    Work {
+        chunk: Some(bytes),
+        ..work("chunks", None, None, Apart)
+    }
+}
+
 /// All benchmarks, in the order in which they run.
-pub(super) const PLAN: [Work; 18] = [
+pub(super) const PLAN: [Work; 22] = [
     work("local-send", None, None, Alone),
     work("local-send", None, None, Free),
     work("local-ask", Some(1), None, Alone),
@@ -57,6 +68,10 @@ pub(super) const PLAN: [Work; 18] = [
     work("connections", None, None, Apart),
     work("endpoints", None, None, Alone),
     work("start", None, None, Free),
+    work("downloads", None, None, Apart),
+    work("stream", None, None, Apart),
+    chunks(4 << 20),
+    chunks(64 << 10),
 ];
 
 impl Work {
@@ -73,6 +88,7 @@ impl Work {
             ("--seconds", Some(seconds)),
             ("--in-flight", self.in_flight.map(u64::from)),
             ("--size", self.size.map(u64::from)),
+            ("--chunk", self.chunk.map(u64::from)),
             ("--server-cpu", server),
             ("--client-cpu", client),
         ];
@@ -112,6 +128,9 @@ impl fmt::Display for Work {
         if let Some(size) = self.size {
             write!(f, ", {size} bytes")?;
         }
+        if let Some(chunk) = self.chunk {
+            write!(f, ", {chunk} bytes each")?;
+        }
         write!(f, ", {}", self.pinned)
     }
 }
@@ -129,6 +148,10 @@ mod tests {
         assert_eq!(
             work("start", None, None, Free).arguments(1).join(" "),
             "bench start --json --seconds 1"
+        );
+        assert_eq!(
+            chunks(65_536).arguments(5).join(" "),
+            "bench chunks --json --seconds 5 --chunk 65536 --server-cpu 0 --client-cpu 1"
         );
     }
 

@@ -9,17 +9,18 @@ const HEAD: &str = "\
 | --- | --: | --: | --- | --: | --: | --: | --: | --: | --: | --: | --: |
 ";
 
-/// One row for each result; a figure that a result lacks shows as a dash.
+/// One row for each result; a figure that a result lacks shows as a dash. Of bulk, whose throughput is in bytes, an
+/// operation is a mebibyte.
 pub(super) fn render(rows: &[(&Work, Value)]) -> String {
     let mut text = HEAD.to_owned();
     for (work, result) in rows {
         let latency = &result["latency_us"];
         let cells = [
-            work.name.to_owned(),
+            name(work, result),
             number(&result["in_flight"], 0),
             number(&result["size"], 0),
             work.pinned.to_string(),
-            per_second(&result["throughput_per_s"]),
+            per_second(result),
             number(&latency["p50"], 1),
             number(&latency["p99"], 1),
             number(&latency["p999"], 1),
@@ -39,8 +40,25 @@ fn number(value: &Value, digits: usize) -> String {
         .map_or("–".to_owned(), |value| format!("{value:.digits$}"))
 }
 
-fn per_second(value: &Value) -> String {
+fn name(work: &Work, result: &Value) -> String {
+    match (result["chunk"].as_u64(), result["clients"].as_u64()) {
+        (Some(chunk), _) => format!("{} of {} KiB", work.name, chunk >> 10),
+        (_, Some(clients)) => format!("{} by {clients}", work.name),
+        _ => work.name.to_owned(),
+    }
+}
+
+/// Bulk is measured beside a bare loop.
+fn is_bulk(result: &Value) -> bool {
+    result["bare"].is_object()
+}
+
+fn per_second(result: &Value) -> String {
+    let value = &result["throughput_per_s"];
     match value.as_f64() {
+        Some(rate) if is_bulk(result) => {
+            format!("{:.0} MB, {} of bare", rate / 1e6, number(&result["ratio"], 2))
+        }
         Some(rate) if rate >= 1e6 => format!("{:.2} M", rate / 1e6),
         Some(rate) if rate >= 1e3 => format!("{:.1} k", rate / 1e3),
         _ => number(value, 1),
@@ -49,14 +67,16 @@ fn per_second(value: &Value) -> String {
 
 /// CPU time of one side, divided by the operations of the whole run.
 fn cost(result: &Value, side: &str) -> String {
-    let figures = (
-        result[side]["cpu_s"].as_f64(),
-        result["throughput_per_s"].as_f64(),
-        result["seconds"].as_f64(),
-    );
-    match figures {
+    let cpu = result[side]["cpu_s"].as_f64();
+    let (rate, seconds) = (result["throughput_per_s"].as_f64(), result["seconds"].as_f64());
+    match (cpu, rate, seconds) {
         (Some(cpu), Some(rate), Some(seconds)) if rate * seconds > 0.0 => {
-            format!("{:.2}", cpu * 1e6 / (rate * seconds))
+            let each = cpu * 1e6 / (rate * seconds);
+            if is_bulk(result) {
+                format!("{:.0} a MiB", each * f64::from(1 << 20))
+            } else {
+                format!("{each:.2}")
+            }
         }
         _ => "–".to_owned(),
     }
@@ -88,5 +108,31 @@ mod tests {
         );
         let columns: Vec<_> = text.lines().map(|line| line.matches('|').count()).collect();
         assert_eq!(columns, [13, 13, 13]);
+    }
+
+    #[test]
+    fn bulk_is_told_in_bytes_and_beside_a_bare_loop() {
+        let result = json!({"work": "chunks", "in_flight": 12, "size": 1 << 30, "seconds": 2.0, "chunk": 65_536,
+            "throughput_per_s": 2_000_000_000.0, "latency_us": {"p50": null}, "bare": {"mb_per_s": 2400.0},
+            "ratio": 0.833, "client": {"cpu_s": 1.0, "rss_kib": 5120}, "server": {"cpu_s": 2.0, "rss_kib": 10_240}});
+        let chunks = PLAN.iter().find(|work| work.name == "chunks").unwrap();
+        let text = render(&[(chunks, result)]);
+        assert_eq!(
+            text.lines().last().unwrap(),
+            "| chunks of 64 KiB | 12 | 1073741824 | a CPU each | 2000 MB, 0.83 of bare | – | – | – | 262 a MiB | \
+             524 a MiB | 5.0 | 10.0 |"
+        );
+    }
+
+    #[test]
+    fn downloads_say_how_many_there_were() {
+        let result = json!({"work": "downloads", "clients": 1000, "throughput_per_s": 900.0});
+        let downloads = PLAN.iter().find(|work| work.name == "downloads").unwrap();
+        let text = render(&[(downloads, result)]);
+        let row = text.lines().last().unwrap();
+        assert!(
+            row.starts_with("| downloads by 1000 | – | – | a CPU each | 900.0 |"),
+            "{row}"
+        );
     }
 }
