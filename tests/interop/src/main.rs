@@ -39,14 +39,20 @@ struct World {
 impl World {
     /// Whether this Spark has an AES-GCM that works. That of 3.4 sticks after one message, also between two JVMs.
     fn has_gcm(&self) -> bool {
-        let folder = self.logs.file_name().and_then(|name| name.to_str());
-        !folder.is_some_and(|name| name.starts_with("spark-3.4."))
+        !self.version().starts_with("3.4.")
     }
 
     /// Whether this Spark has TLS for RPC.
     fn has_tls(&self) -> bool {
-        let folder = self.logs.file_name().and_then(|name| name.to_str());
-        !folder.is_some_and(|name| name.starts_with("spark-3."))
+        !self.version().starts_with("3.")
+    }
+
+    /// The version under test, for which the folder of the logs is named.
+    fn version(&self) -> &str {
+        self.logs
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
     }
 
     async fn new(logs: &Path) -> Result<Self, String> {

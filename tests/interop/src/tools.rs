@@ -14,17 +14,11 @@ pub(crate) async fn doctor_tells_a_jvm_its_version(world: &World) -> Outcome {
         (&report["listening"], &report["peer"]),
         (&json!("spark"), &json!("jvm")),
     )?;
-    // The folder of the logs is named for the version under test.
-    let version = world
-        .logs
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let version = world.version();
     let line = |version: &str| version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
     let found = report["spark"].as_array().cloned().unwrap_or_default();
     let found: Vec<_> = found.iter().filter_map(Value::as_str).map(line).collect();
-    same(found, vec![line(&version)])?;
+    same(found, vec![line(version)])?;
     let scala = if version.starts_with('3') { "2.12" } else { "2.13" };
     same(&report["scala"], &json!(scala))?;
     same(&report["authentication"]["wanted"], &json!(false))?;
