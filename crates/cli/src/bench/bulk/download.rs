@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::future::try_join_all;
 use spark_rpc::RpcEnv;
 use spark_rpc::transport::wire::StreamChunkId;
 use spark_rpc::transport::{TransportClient, TransportClientFactory};
@@ -72,11 +73,12 @@ impl Download {
             } => {
                 let next = Arc::new(AtomicU64::new(0));
                 let mut readers = JoinSet::new();
-                for _ in 0..*at_once {
+                for block in blocks(*at_once) {
                     readers.spawn(read_chunks(
                         client.clone(),
                         *chunk,
                         *length,
+                        block,
                         Arc::clone(&next),
                         end,
                     ));
@@ -100,23 +102,32 @@ async fn read_stream(env: RpcEnv, uri: String, end: Instant) -> Result<u64, Fail
     }
 }
 
-/// Fetches what is `next`, until the time is over and the file has been read once.
+/// Fetches the `block` chunks that are `next`, asked for together, until the time is over and the file has been read once.
 async fn read_chunks(
     client: TransportClient,
     chunk: u64,
     length: u64,
+    block: usize,
     next: Arc<AtomicU64>,
     end: Instant,
 ) -> Result<u64, Failure> {
     let chunks = length.div_ceil(chunk);
     let mut bytes = 0;
     loop {
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        if number >= chunks && Instant::now() >= end {
+        let first = next.fetch_add(block as u64, Ordering::Relaxed);
+        if first >= chunks && Instant::now() >= end {
             return Ok(bytes);
         }
-        bytes += fetch_chunk(&client, chunk, length, number % chunks).await?;
+        let block =
+            (first..first + block as u64).map(|number| fetch_chunk(&client, chunk, length, number % chunks));
+        bytes += try_join_all(block).await?.into_iter().sum::<u64>();
     }
+}
+
+/// How many chunks are asked for together, for each of those who ask.
+fn blocks(at_once: usize) -> impl Iterator<Item = usize> {
+    let askers = at_once.min(ASKERS);
+    (0..askers).map(move |asker| (at_once + asker) / askers)
 }
 
 /// Fetches one chunk and looks whether it is the right one; returns its bytes.
@@ -149,3 +160,7 @@ async fn sum(mut readers: JoinSet<Result<u64, Failure>>) -> Result<u64, Failure>
     }
     Ok(bytes)
 }
+
+/// Chunks belong to blocks, and whoever wants a list of blocks asks for all of their chunks at once, as Spark does. While one
+/// list is on its way, the next ones have been asked for.
+const ASKERS: usize = 4;
