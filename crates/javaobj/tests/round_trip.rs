@@ -24,7 +24,7 @@ fn every_recorded_stream_is_written_as_it_was_read() {
     }
     assert_eq!(
         count,
-        51 + 52 + 128 + 129 + 16 + 16 + 21,
+        51 + 52 + 128 + 129 + 17 + 17 + 21,
         "no stream was lost on the way here"
     );
 }
