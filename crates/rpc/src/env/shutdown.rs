@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::EnvShared;
 use super::shared::lock;
 
-/// How an env ended, see [`RpcEnv::shutdown`].
+/// How an env ended, see [`RpcEnv::shutdown`](crate::RpcEnv::shutdown).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
