@@ -4,7 +4,6 @@ mod support;
 
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,37 +13,13 @@ use spark_rpc::security::{PeerIdentity, SecurityManager};
 use spark_rpc::{Fetched, FileError, FileServerError, RpcEnv};
 use spark_rpc_testkit::{MemoryNetwork, ScriptedPeer};
 use spark_rpc_wire::{Message, StreamFailure, StreamRequest, StreamResponse};
+use support::files::Folder;
 use support::{Pair, client, network, server};
-use tempfile::TempDir;
 
 /// Longer than all windows and queues on its way, and than what is examined in one go.
 const LONG: usize = 24 << 20;
 /// XXH3 with 128 bits of `abc`.
 const OF_ABC: &str = "06b05ab6733a618578af5f94892f3950";
-
-struct Folder(TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-        fs::write(self.path(name), content).unwrap();
-        self.path(name)
-    }
-
-    fn names(&self) -> Vec<String> {
-        let names = fs::read_dir(self.0.path()).unwrap();
-        names
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect()
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_fetched_file_has_the_checksum_that_the_server_says() {
@@ -369,7 +344,7 @@ async fn a_checksum_is_given_of_what_was_sent_last_and_once() {
     let dir = pair
         .server
         .file_server()
-        .add_directory("/.spark-rpc", folder.0.path())
+        .add_directory("/.spark-rpc", folder.root())
         .await;
     assert!(matches!(dir, Err(FileServerError::BadBase { .. })), "{dir:?}");
 }

@@ -7,6 +7,7 @@
 )]
 
 pub mod certificates;
+pub mod files;
 pub mod lab;
 pub mod messages;
 pub mod observe;
