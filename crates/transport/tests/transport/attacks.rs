@@ -5,7 +5,7 @@
 mod crowds;
 mod records;
 mod sasl;
-mod tls;
+pub(crate) mod tls;
 
 use bytes::Bytes;
 use spark_rpc_testkit::ScriptedPeer;

@@ -32,7 +32,8 @@ fn client(versions: TlsVersions) -> Arc<TlsClient> {
     Arc::new(client.unwrap())
 }
 
-async fn siege() -> Siege {
+/// Of a server that takes anybody who speaks TLS, and of a client that trusts it.
+pub(crate) fn bootstraps() -> (Arc<TlsServerBootstrap>, Arc<TlsClientBootstrap>) {
     static SERVER: OnceLock<Arc<TlsServer>> = OnceLock::new();
     let server = SERVER.get_or_init(|| {
         let server = TlsServer::new(TlsServerOptions {
@@ -42,13 +43,20 @@ async fn siege() -> Siege {
         });
         Arc::new(server.unwrap())
     });
+    let client = TlsClientBootstrap::new(client(TlsVersions::Only13), secs(5));
+    (
+        Arc::new(TlsServerBootstrap::new(Arc::clone(server))),
+        Arc::new(client),
+    )
+}
+
+async fn siege() -> Siege {
     let conf = TransportConf {
         handshake_timeout: secs(5),
         ..TransportConf::default()
     };
-    let client = TlsClientBootstrap::new(client(TlsVersions::Only13), secs(5));
-    let server = TlsServerBootstrap::new(Arc::clone(server));
-    Siege::behind(conf, &Handlers::echo(), Arc::new(server), Arc::new(client)).await
+    let (server, client) = bootstraps();
+    Siege::behind(conf, &Handlers::echo(), server, client).await
 }
 
 fn output(tls: &mut TlsConnection) -> Vec<u8> {

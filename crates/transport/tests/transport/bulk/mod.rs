@@ -5,5 +5,6 @@ mod files;
 mod hostile;
 mod lab;
 mod registered;
+mod sealed;
 mod streams;
 mod uploads;
