@@ -61,7 +61,7 @@ async fn demo(log: &str) -> Result<Exit, Failure> {
         ("a failing ask says why", "fail"),
         ("a reference in a message works", "call-back"),
         ("an endpoint stops, others go on", "stop-endpoint"),
-        ("a file is served, fetched, checked", "download"),
+        ("a file is fetched and checked", "download"),
     ] {
         show.step(title, client_step(&mut client, step)).await;
     }
