@@ -415,7 +415,7 @@ impl Driver {
                 peer: shared.peer.clone(),
             });
         }
-        let over = link.queue.is_over() || self.phase != Phase::Open;
+        let over = shared.check_over(&link) || self.phase != Phase::Open;
         if self.over && !over {
             *again = true;
         }

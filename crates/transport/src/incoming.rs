@@ -180,12 +180,12 @@ impl Incoming {
     }
 }
 
-/// Answers a request for a chunk; returns whether the write queue exceeds its bounds now.
+/// Answers a request for a chunk.
 pub(crate) fn answer_chunk(
     client: &TransportClient,
     handler: &dyn RpcHandler,
     request: &ChunkFetchRequest,
-) -> Result<bool, Stop> {
+) -> Result<(), Stop> {
     check_transfers(client)?;
     let chunk = request.chunk;
     let streams = handler.stream_manager();
@@ -198,19 +198,19 @@ pub(crate) fn answer_chunk(
         Err(error) => Outgoing::frame(Head::Chunk(chunk).failure(&error).unwrap_or_default()),
     };
     // Chunks are told by their ids, so small ones need not keep their place among the bodies.
-    Ok(match answer.into_small_frame(GATHERED) {
+    match answer.into_small_frame(GATHERED) {
         Ok(mut frame) => shared.push_answer(spark_rpc_engine::Lane::Normal, &mut frame),
         Err(large) => shared.push_body(large),
-    })
+    }
+    Ok(())
 }
 
-/// Answers a request for a stream. Answers keep the order of the requests, which is all that tells them apart. Returns
-/// whether the write queue exceeds its bounds now.
+/// Answers a request for a stream. Answers keep the order of the requests, which is all that tells them apart.
 pub(crate) fn answer_stream(
     client: &TransportClient,
     handler: &dyn RpcHandler,
     request: StreamRequest,
-) -> Result<bool, Stop> {
+) -> Result<(), Stop> {
     check_transfers(client)?;
     let StreamRequest { stream_id } = request;
     let streams = handler.stream_manager();
@@ -224,7 +224,8 @@ pub(crate) fn answer_stream(
         Err(error) => Outgoing::frame(head.failure(&error).unwrap_or_default()),
     };
     let answer = answer.into_small_frame(GATHERED);
-    Ok(shared.push_body(answer.map_or_else(|large| large, Outgoing::frame)))
+    shared.push_body(answer.map_or_else(|large| large, Outgoing::frame));
+    Ok(())
 }
 
 pub(crate) fn answer_merged_meta(

@@ -124,12 +124,12 @@ impl Intake {
                         response.request_id,
                         response.body,
                     );
-                    Flow::Continue
+                    continue;
                 }
                 Message::RpcFailure(failure) => {
                     let reply = GatheredReply::Whole(Reply::Failure(failure.error));
                     self.replies.push((failure.request_id, reply));
-                    Flow::Continue
+                    continue;
                 }
                 Message::ChunkFetchSuccess(fetched) => {
                     if let Some(id) = asked_for_chunk(client, fetched.chunk) {
@@ -140,13 +140,12 @@ impl Intake {
                             }
                         }
                     }
-                    Flow::Continue
+                    continue;
                 }
                 rare => {
                     let rare = rare.into_owned();
                     match self.take_rare(rare, client, handler) {
-                        Ok(false) => Flow::Continue,
-                        Ok(true) => break IntakeEnd::Over { rest: input },
+                        Ok(()) => Flow::Continue,
                         Err(stop) => break stop.into(),
                     }
                 }
@@ -154,22 +153,25 @@ impl Intake {
             if let Flow::Wait(wait) = flow {
                 break IntakeEnd::Paused { wait, rest: input };
             }
+            // A few bytes ask for any amount of bulk, so this is not left to the end of the input.
+            if client.shared().is_over() {
+                break IntakeEnd::Over { rest: input };
+            }
         };
         TransportCounters::add(&client.shared().counters.frames_read, frames);
         end
     }
 
-    /// Takes a message of the rarer kinds; returns whether the write queue exceeds its bounds now.
+    /// Takes a message of the rarer kinds.
     fn take_rare(
         &mut self,
         message: Message<Bytes>,
         client: &TransportClient,
         handler: &mut dyn RpcHandler,
-    ) -> Result<bool, Stop> {
+    ) -> Result<(), Stop> {
         match message {
-            // A few bytes ask for any amount of bulk, so these are counted one by one.
-            Message::ChunkFetchRequest(request) => return incoming::answer_chunk(client, handler, &request),
-            Message::StreamRequest(request) => return incoming::answer_stream(client, handler, request),
+            Message::ChunkFetchRequest(request) => incoming::answer_chunk(client, handler, &request)?,
+            Message::StreamRequest(request) => incoming::answer_stream(client, handler, request)?,
             Message::MergedBlockMetaRequest(request) => {
                 incoming::answer_merged_meta(client, handler, request);
             }
@@ -200,7 +202,7 @@ impl Intake {
             | Message::RpcFailure(_)
             | Message::ChunkFetchSuccess(_) => unreachable!("the caller takes these itself"),
         }
-        Ok(false)
+        Ok(())
     }
 
     /// The connection has ended: whatever was arriving will not.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -30,6 +30,9 @@ pub(crate) struct Shared {
     pub(crate) counters: Arc<TransportCounters>,
     pub(crate) client_id: std::sync::OnceLock<String>,
     pub(crate) identity: std::sync::OnceLock<crate::security::PeerIdentity>,
+    /// Answers have filled the write queue beyond its bounds: no further requests are to be taken. Set by whoever queues
+    /// one, taken back by the driver; both hold the lock, and only the reader looks without it.
+    over: AtomicBool,
     link: Mutex<Link>,
 }
 
@@ -290,6 +293,7 @@ impl Shared {
             counters,
             client_id: std::sync::OnceLock::new(),
             identity: std::sync::OnceLock::new(),
+            over: AtomicBool::new(false),
             link: Mutex::new(link),
         }
     }
@@ -311,39 +315,55 @@ impl Shared {
     }
 
     /// Queues an answer; without effect when the connection has ended, or this side's direction of it. Answers are never
-    /// refused: returns whether they exceed the queue's bounds now, so that no further requests are to be read.
-    pub(crate) fn push_answer(&self, lane: Lane, frame: &mut Vec<u8>) -> bool {
+    /// refused; when they exceed the queue's bounds, the connection [is over](Self::is_over) them.
+    pub(crate) fn push_answer(&self, lane: Lane, frame: &mut Vec<u8>) {
         let mut link = self.link();
         if link.ended.is_some() || link.shut {
-            return false;
+            return;
         }
         if frame.len() >= OWN_CHUNK {
             link.queue.push_owned_answer(lane, std::mem::take(frame));
         } else {
             link.queue.push_answer(lane, frame, || self.pool.lend());
         }
-        let over = link.queue.is_over();
-        let waker = link.driver.take();
-        drop(link);
-        wake(waker);
-        over
+        self.answered(link);
     }
 
     /// Queues a body that answers a request, behind those that were queued before; otherwise like
     /// [`push_answer`](Self::push_answer).
-    pub(crate) fn push_body(&self, body: Outgoing) -> bool {
+    pub(crate) fn push_body(&self, body: Outgoing) {
         let mut link = self.link();
         if link.ended.is_some() || link.shut {
             // Whatever its owner does when it is released must not happen under the lock.
             drop(link);
             drop(body);
-            return false;
+            return;
         }
         link.queue.push_bulk_answer(body.weight(), body);
-        let over = link.queue.is_over();
+        self.answered(link);
+    }
+
+    fn answered(&self, mut link: MutexGuard<'_, Link>) {
+        if link.queue.is_over() {
+            self.over.store(true, Ordering::Relaxed);
+        }
         let waker = link.driver.take();
         drop(link);
         wake(waker);
+    }
+
+    /// Whether answers exceed the write queue's bounds, as far as is known.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    /// Looks whether they still do.
+    pub(crate) fn check_over(&self, link: &Link) -> bool {
+        let over = link.queue.is_over();
+        if self.is_over() != over {
+            self.over.store(over, Ordering::Relaxed);
+        }
         over
     }
 

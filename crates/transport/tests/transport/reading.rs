@@ -218,3 +218,40 @@ async fn a_side_without_a_handler_refuses_requests_and_names_lost_messages() {
     );
     assert_eq!(log.with("one-way message dropped").len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_read_full_of_small_requests_does_not_queue_answers_beyond_the_bounds() {
+    let hosts = hosts();
+    let handlers = Handlers::new(|_, _, responder| {
+        responder.unwrap().success(&[7; 10_000]);
+        Flow::Continue
+    });
+    let conf = TransportConf {
+        write_queue_max_bytes: 150_000,
+        ..TransportConf::default()
+    };
+    let _server = hosts.serve_with(conf, &handlers).await;
+    let mut peer = hosts.raw_client().await;
+    let mut requests = Vec::new();
+    for n in 0..1000 {
+        let request = RpcRequest {
+            request_id: RequestId(n),
+            body: Bytes::new(),
+        };
+        Message::from(request).encode(&mut requests).unwrap();
+    }
+    peer.send_raw(&requests).await;
+    settle().await;
+    // What the queue may hold, and what the network takes unread.
+    let answered = handlers.record.count(|seen| matches!(seen, Seen::Request(_)));
+    assert!(
+        answered < 40,
+        "{answered} answers wait for a peer that reads nothing"
+    );
+    for n in 0..1000 {
+        let Message::RpcResponse(answer) = peer.expect_frame().await else {
+            panic!("an answer");
+        };
+        assert_eq!((answer.request_id.0, answer.body.len()), (n, 10_000));
+    }
+}
