@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
+use bytes::Bytes;
 use spark_rpc_engine::{Chunk, IdleVerdict, Next};
 use spark_rpc_net::{BoxFuture, Stream};
 use spark_rpc_wire::FrameDecoder;
@@ -48,7 +49,7 @@ pub(crate) struct Driver {
     /// Reading pauses until this is done.
     stalled: Option<BoxFuture<'static, ()>>,
     /// Input that arrived before reading was paused.
-    unread: Vec<u8>,
+    unread: Bytes,
     /// Answers fill the queue beyond its bounds: no further requests are read.
     over: bool,
     wakers: Vec<Waker>,
@@ -93,7 +94,7 @@ impl Driver {
             yielded: false,
             blocked_since: None,
             stalled: None,
-            unread: Vec::new(),
+            unread: Bytes::new(),
             over: false,
             wakers: Vec::new(),
             timer: None,
@@ -161,7 +162,9 @@ impl Driver {
             }
             if !self.unread.is_empty() {
                 let unread = std::mem::take(&mut self.unread);
-                self.take_in(&unread, now)?;
+                let left = self.take_in(&unread, now)?;
+                // Not copied anew: there may be thousands of messages in it, each of which pauses.
+                self.unread = unread.slice(unread.len() - left..);
                 continue;
             }
             match self.read_once(cx, now) {
@@ -181,7 +184,7 @@ impl Driver {
         if let Some(read) = direct {
             let n = ready!(read).map_err(|error| self.socket_error(error))?;
             self.note_read(n, now)?;
-            return Poll::Ready(self.take_in(&[], now));
+            return Poll::Ready(self.take_in(&[], now).map(|_| ()));
         }
         let size = self.shared().conf.read_buffer;
         with_read_buffer(size, |buffer| {
@@ -189,8 +192,11 @@ impl Driver {
             if let Err(error) = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space)) {
                 return Poll::Ready(Err(self.socket_error(error)));
             }
-            self.note_read(space.filled().len(), now)?;
-            Poll::Ready(self.take_in(space.filled(), now))
+            let input = space.filled();
+            self.note_read(input.len(), now)?;
+            let left = self.take_in(input, now)?;
+            self.unread = Bytes::copy_from_slice(&input[input.len() - left..]);
+            Poll::Ready(Ok(()))
         })
     }
 
@@ -208,26 +214,25 @@ impl Driver {
         Ok(())
     }
 
-    fn take_in(&mut self, input: &[u8], now: Instant) -> Result<(), ConnectionError> {
+    /// Takes in what was read; returns how many bytes at its end are not decoded yet.
+    fn take_in(&mut self, input: &[u8], now: Instant) -> Result<usize, ConnectionError> {
         let end = self.intake.take(input, &self.client, &mut *self.handler);
         self.handler.batch_ended();
         self.intake
             .complete_requests(self.client.shared(), now, &mut self.wakers);
         match end {
-            IntakeEnd::UsedUp => Ok(()),
+            IntakeEnd::UsedUp => Ok(0),
             IntakeEnd::Paused { wait, rest } => {
-                self.unread.extend_from_slice(rest);
                 self.stalled = Some(wait);
-                Ok(())
+                Ok(rest.len())
             }
             IntakeEnd::Over { rest } => {
-                self.unread.extend_from_slice(rest);
                 self.over = true;
-                Ok(())
+                Ok(rest.len())
             }
             IntakeEnd::Closing => {
                 self.over = true;
-                Ok(())
+                Ok(0)
             }
             IntakeEnd::Failed(cause) => Err(cause),
         }
