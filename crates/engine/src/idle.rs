@@ -33,6 +33,14 @@ pub enum IdleVerdict {
     },
 }
 
+impl IdleVerdict {
+    /// Whether the connection has been silent for its time.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self, IdleVerdict::Dead { .. } | IdleVerdict::CloseIdle { .. })
+    }
+}
+
 impl IdleWatch {
     /// Begins to watch at `now`. `timeout` of `None` means without limit, and so does one that leads past the end of
     /// time; `close_idle` closes connections that have nothing outstanding, too.

@@ -436,7 +436,13 @@ impl Driver {
             link.timer_stale = false;
             link.pending.expire(now, &mut self.wakers);
             link.want_request.take_all(&mut self.wakers);
-            if let Some(cause) = self.judge(&link.idle.check(now, link.outstanding()), now) {
+            let mut silence = link.idle.check(now, link.outstanding());
+            if silence.is_over() && self.is_deaf() {
+                // Whatever the peer has said meanwhile is still to be read.
+                link.idle.traffic(now);
+                silence = link.idle.check(now, link.outstanding());
+            }
+            if let Some(cause) = self.judge(&silence, now) {
                 // Said before the lock is released, so that nobody is handed a connection that is about to end.
                 link.closing = Some(Closing::Now(cause.clone()));
                 return Some(cause);
@@ -447,6 +453,14 @@ impl Driver {
         }
         link.driver = if *again { None } else { Some(cx.waker().clone()) };
         None
+    }
+
+    /// Whether nothing is read here, for a reason that has a limit of its own.
+    fn is_deaf(&self) -> bool {
+        match self.stalled {
+            Some(_) => !self.intake.waits_for_reader(),
+            None => self.over,
+        }
     }
 
     fn judge(&self, idle: &IdleVerdict, now: Instant) -> Option<ConnectionError> {
@@ -464,13 +478,11 @@ impl Driver {
             }
         }
         match *idle {
-            IdleVerdict::Dead { quiet } if self.stalled.is_some() && self.intake.waits_for_reader() => {
-                Some(ConnectionError::ReaderStalled {
-                    peer,
-                    stalled: quiet,
-                    setting,
-                })
-            }
+            IdleVerdict::Dead { quiet } if self.stalled.is_some() => Some(ConnectionError::ReaderStalled {
+                peer,
+                stalled: quiet,
+                setting,
+            }),
             IdleVerdict::Dead { quiet } => Some(ConnectionError::Quiet { peer, quiet, setting }),
             IdleVerdict::CloseIdle { quiet } => Some(ConnectionError::Idle { peer, quiet, setting }),
             IdleVerdict::LookAgain(_) | IdleVerdict::NotWatched => None,

@@ -133,7 +133,7 @@ pub enum ConnectionError {
         /// How much was missing.
         remaining: u64,
     },
-    /// Whoever reads a stream on this side has taken nothing for too long.
+    /// Whoever reads a stream or takes an upload on this side has taken nothing for too long.
     #[error(
         "Connection to {peer} closed: the reader of a stream on this side has taken nothing for {} ms; this limit is \
          set by {setting}",

@@ -72,9 +72,9 @@ impl Incoming {
         Ok(flow)
     }
 
-    /// Whether its reader, on this side, is what the connection waits for.
+    /// Whether whoever takes a body, on this side, is what the connection waits for when it pauses.
     pub(crate) fn waits_for_reader(&self) -> bool {
-        matches!(self, Incoming::Stream(_))
+        matches!(self, Incoming::Stream(_) | Incoming::Upload { .. })
     }
 
     /// The connection has ended.
@@ -166,9 +166,8 @@ impl Incoming {
     fn refuse_upload(&mut self, client: &TransportClient, text: Option<&str>) -> Stop {
         if let Incoming::Upload { sink, responder } = std::mem::take(self) {
             if text.is_some() {
-                let cause = ConnectionError::Refused {
+                let cause = ConnectionError::ClosedHere {
                     peer: client.peer().clone(),
-                    reason: "the destination of an upload failed",
                 };
                 guarded(client.peer(), "upload", || sink.failed(&cause));
             }

@@ -210,7 +210,7 @@ impl Intake {
         self.incoming.fail(client, cause);
     }
 
-    /// Whether a pause is the doing of a stream's reader.
+    /// Whether a pause is the doing of whoever takes a body.
     pub(crate) fn waits_for_reader(&self) -> bool {
         self.incoming.waits_for_reader()
     }

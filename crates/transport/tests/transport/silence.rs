@@ -3,11 +3,12 @@
 // tidy: allow-file(sleep): on virtual time, a sleep waits for nothing and says when something happens.
 
 use spark_rpc_testkit::Link;
-use spark_rpc_transport::{ConnectionError, RequestError, TransportConf};
+use spark_rpc_transport::{ConnectionError, Flow, RequestError, TransportConf};
+use spark_rpc_wire::OneWayMessage;
 use tokio::time::Instant;
 
 use crate::support::{
-    Handlers, connect, connect_scripted, expect_request, hosts, millis, response, secs, settle, soon,
+    Handlers, connect, connect_scripted, context, expect_request, hosts, millis, response, secs, settle, soon,
 };
 
 fn ten_seconds() -> TransportConf {
@@ -227,4 +228,49 @@ async fn a_partition_is_noticed_only_by_those_who_wait_for_something() {
     let asked = Instant::now();
     soon(client.send_rpc(b"question", None)).await.unwrap_err();
     assert_about(asked.elapsed(), secs(10));
+}
+
+/// While its handler waits, a connection reads nothing: the answer has been there for long.
+#[tokio::test(start_paused = true)]
+async fn silence_does_not_count_while_this_side_does_not_listen() {
+    let hosts = hosts();
+    let mut listener = hosts.listen().await;
+    let handlers = Handlers::new(|_, _, _| Flow::Wait(Box::pin(tokio::time::sleep(secs(25)))));
+    let factory = context(&hosts.client, ten_seconds(), &handlers).create_client_factory(Vec::new());
+    let (client, mut peer) = connect_scripted(&factory, &mut *listener).await;
+    let asking = tokio::spawn({
+        let client = client.clone();
+        async move { client.send_rpc(b"question", None).await }
+    });
+    let request = expect_request(&mut peer).await;
+    peer.send(OneWayMessage {
+        body: "this takes long".into(),
+    })
+    .await;
+    peer.send(response(request.request_id, "answer")).await;
+    assert_eq!(soon(asking).await.unwrap().unwrap(), "answer");
+
+    // It listens again, so that silence counts as before.
+    let asked = Instant::now();
+    soon(client.send_rpc(b"question", None)).await.unwrap_err();
+    assert_about(asked.elapsed(), secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_with_messages_to_be_read_is_not_idle() {
+    let hosts = hosts();
+    let handlers = Handlers::new(|_, _, _| Flow::Wait(Box::pin(tokio::time::sleep(secs(25)))));
+    let conf = TransportConf {
+        close_idle_connections: true,
+        ..ten_seconds()
+    };
+    let _server = hosts.serve_with(conf, &handlers).await;
+    let factory = hosts.factory();
+    let client = connect(&factory).await;
+    for body in [b"one", b"two"] {
+        client.send(body).unwrap();
+    }
+    let cause = soon(client.closed()).await;
+    assert!(matches!(*cause, ConnectionError::ClosedByPeer { .. }), "{cause}");
+    assert_eq!(handlers.record.one_ways(), [b"one", b"two"]);
 }

@@ -291,7 +291,7 @@ impl RpcHandler for Handlers {
     }
 }
 
-/// Fails where its meta says: `fail data`, `panic data`, `fail end`, `drop end`.
+/// Fails where its meta says: `fail data`, `panic data`, `fail end`, `drop end`; `stall` takes no second piece.
 struct Sink {
     meta: String,
     uploads: Uploads,
@@ -307,6 +307,9 @@ impl UploadSink for Sink {
         }
         self.uploads
             .change(&self.meta, |upload| upload.bytes.extend_from_slice(&data));
+        if self.meta == "stall" {
+            return Ok(Flow::Wait(Box::pin(std::future::pending())));
+        }
         Ok(Flow::Continue)
     }
 

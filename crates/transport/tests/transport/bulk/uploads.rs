@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use spark_rpc_testkit::Ending;
-use spark_rpc_transport::{FileSegment, ManagedBuffer, RequestError, TransportConf};
+use spark_rpc_transport::{ConnectionError, FileSegment, ManagedBuffer, RequestError, TransportConf};
 use spark_rpc_wire::{Message, RequestId, RpcResponse, UploadStream};
 
 use super::lab::{Lab, Net, SOCKETS, Shelf, pattern, until, within, write};
@@ -117,7 +117,10 @@ async fn an_upload_that_fails_on_its_way_closes_the_connection_and_says_why() {
             lab.uploads.get("good").bytes.is_empty(),
             "its bytes are not taken for anything"
         );
-        assert_eq!(lab.uploads.get(meta).failed.is_some(), meta == "fail data");
+        // Not laid at the peer's door.
+        let told = (meta == "fail data").then_some("Connection to client");
+        let failed = lab.uploads.get(meta).failed;
+        assert_eq!(failed.as_ref().map(|text| &text[..20]), told, "{failed:?}");
     }
 }
 
@@ -249,4 +252,31 @@ async fn an_upload_is_announced_with_its_length_and_follows_its_frame_directly()
     .await;
     assert_eq!(within(upload).await.unwrap().unwrap(), "done");
     until(|| client.queued_bytes() == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_its_taker_stalls_is_not_laid_at_the_peers_door() {
+    let conf = TransportConf {
+        connection_timeout: Some(secs(10)),
+        ..TransportConf::default()
+    };
+    let hosts = hosts();
+    let handlers = super::lab::Handlers::serving(Arc::new(Shelf::default()));
+    let caught = Arc::clone(&handlers.caught);
+    let context =
+        spark_rpc_transport::TransportContext::new(conf, Arc::new(hosts.server.clone()), Arc::new(handlers))
+            .unwrap();
+    let _server = context
+        .create_server("server", crate::support::PORT, Vec::new())
+        .await
+        .unwrap();
+    let factory = hosts.factory();
+    let client = crate::support::connect(&factory).await;
+    let failed = within(client.upload("stall", pattern(1_000_000), None)).await;
+    assert!(matches!(failed, Err(RequestError::Connection(_))), "{failed:?}");
+    let caught = std::mem::take(&mut *caught.lock().unwrap());
+    assert!(
+        matches!(caught[..], [ConnectionError::ReaderStalled { stalled, .. }] if stalled == secs(10)),
+        "{caught:?}"
+    );
 }
