@@ -111,19 +111,21 @@ impl Talk {
     }
 
     /// Ends this side's direction in order, so that the peer gets the last answer; what it has sent meanwhile is thrown
-    /// away, a little of it.
-    pub(super) async fn hang_up(&mut self) {
-        if self.stream.shutdown().await.is_err() {
-            return;
-        }
-        // A socket that is closed with unread bytes is reset, and a reset overtakes the answer.
-        let mut scrap = [0; 1024];
-        for _ in 0..MOST_SCRAPS {
-            match self.stream.read(&mut scrap).await {
-                Ok(n) if n > 0 => {}
-                _ => return,
+    /// away, a little of it and for a moment.
+    async fn hang_up(&mut self) {
+        let farewell = async {
+            self.stream.shutdown().await?;
+            // A socket that is closed with unread bytes is reset, and a reset overtakes the answer.
+            let mut scrap = [0; 1024];
+            for _ in 0..MOST_SCRAPS {
+                if self.stream.read(&mut scrap).await? == 0 {
+                    break;
+                }
             }
-        }
+            Ok::<_, io::Error>(())
+        };
+        // A peer that stays would use up the handshake's time, and the log would tell of that instead of the reason.
+        let _ = tokio::time::timeout(LINGER, farewell).await;
     }
 
     /// Sends a request and waits for its answer.
@@ -217,7 +219,7 @@ const PIECE: usize = 1024;
 const MOST_SCRAPS: usize = 64;
 /// How often somebody is told again that he is refused.
 const MOST_REFUSALS: usize = 3;
-/// How long a refused peer may take to hang up by itself.
+/// How long a refused peer may take to hang up by itself, and again when this side has.
 const LINGER: Duration = Duration::from_secs(1);
 /// Type, request id and body length stand before a handshake's message; SASL's are the longest.
 const LONGEST_CHALLENGE: u32 = 64 + spark_rpc_auth::sasl::SaslMessage::MAX_LEN as u32;

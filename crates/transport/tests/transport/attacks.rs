@@ -20,6 +20,7 @@ use spark_rpc_wire::{
 };
 use tokio::time::Instant;
 
+use crate::log::Log;
 use crate::security::factory;
 use crate::siege::{Siege, expect_failure, expect_response, frame, good, request};
 use crate::support::{Handlers, PORT, Seen, hosts, millis, secs, soon};
@@ -337,6 +338,31 @@ async fn announced_lengths_beyond_a_handshake_are_refused_without_waiting_for_th
     peer.send_length(4096).await;
     peer.expect_silence(secs(9)).await;
     drop(peer);
+    siege.unharmed_and_served_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_and_stays_is_put_out_and_the_log_says_why() {
+    let siege = Siege::begin().await;
+    let log = Log::begin();
+    for (message, reason) in [
+        (Message::from(request(1, "let me in")), "without authentication"),
+        (
+            OneWayMessage {
+                body: "let me in".into(),
+            }
+            .into(),
+            "unauthenticated peer sent a OneWayMessage",
+        ),
+    ] {
+        let mut stays = siege.attacker().await;
+        stays.send(message).await;
+        // A tenth of the time that a handshake may take.
+        tokio::time::sleep(secs(3)).await;
+        assert_eq!(log.with(reason).len(), 1, "{:?}", log.with("not authenticated"));
+        drop(stays);
+    }
+    assert_eq!(siege.context.counters().handshakes_failed(), 2);
     siege.unharmed_and_served_nothing().await;
 }
 
