@@ -73,8 +73,9 @@ impl OneForOneStreamManager {
     /// Registers a stream for `connection` and returns its id.
     ///
     /// `app_id` is the application that it belongs to: a connection with a proven identity may read it only if it is that
-    /// one. `chunks` is asked for one chunk at a time, when that is fetched, on the connection's task, so it must not
-    /// block; a file is best [opened later](ManagedBuffer::path).
+    /// one. `chunks` is asked for a chunk when that one or the one before is fetched, on the connection's task, so it must
+    /// not block; a file is best [opened later](ManagedBuffer::path). It is dropped with the connection, whatever is left
+    /// of it.
     ///
     /// A stream for a connection that has ended would never be forgotten, so it is dropped at once; its id is then as
     /// unknown as any other.
@@ -201,11 +202,11 @@ impl StreamManager for OneForOneStreamManager {
             }
             stays
         });
-        // What a failing iterator leaves is its own; all others are released first.
         let mut failure: Option<Box<dyn Any + Send>> = None;
         for state in gone {
+            // Dropped and not read to its end: what is not there yet need not be made to be released.
             let chunks = state.rest().chunks.take();
-            let released = catch_unwind(AssertUnwindSafe(|| chunks.into_iter().flatten().for_each(drop)));
+            let released = catch_unwind(AssertUnwindSafe(|| drop(chunks)));
             failure = failure.or(released.err());
         }
         if let Some(failure) = failure {

@@ -111,7 +111,7 @@ async fn a_release_that_fails_keeps_no_other_stream() {
     let manager = OneForOneStreamManager::new();
     let releases: [_; 2] = counters();
     manager.register_stream(None, vec![counted("a", &releases[0])], &client);
-    manager.register_stream(None, std::iter::from_fn(|| panic!("a bad iterator")), &client);
+    manager.register_stream(None, BadIterator, &client);
     manager.register_stream(None, vec![counted("b", &releases[1])], &client);
     let failed = catch_unwind(AssertUnwindSafe(|| manager.connection_terminated(&client)));
     assert_eq!(
@@ -120,6 +120,42 @@ async fn a_release_that_fails_keeps_no_other_stream() {
         "it is passed on at the end"
     );
     assert_eq!(counts(&releases), [1, 1]);
+    assert_eq!(manager.streams_held(), 0);
+}
+
+struct BadIterator;
+
+impl Iterator for BadIterator {
+    type Item = Option<ManagedBuffer>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(None)
+    }
+}
+
+impl Drop for BadIterator {
+    fn drop(&mut self) {
+        panic!("a bad iterator");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_connection_makes_no_chunks_only_to_release_them() {
+    let (_lab, client, _) = connections().await;
+    let manager = OneForOneStreamManager::new();
+    let [made, released]: [_; 2] = counters();
+    let chunks = {
+        let (made, released) = (Arc::clone(&made), Arc::clone(&released));
+        let endless = std::iter::repeat_with(move || {
+            made.fetch_add(1, Ordering::Relaxed);
+            counted("a", &released)
+        });
+        endless.take(1000)
+    };
+    let id = manager.register_stream(None, chunks, &client);
+    drop(manager.get_chunk(&client, chunk(id, 0)).unwrap());
+    manager.connection_terminated(&client);
+    assert_eq!(counts(&[made, released]), [2, 2], "the one fetched, and the next");
     assert_eq!(manager.streams_held(), 0);
 }
 
