@@ -178,8 +178,8 @@ impl TransportClient {
         }
     }
 
-    /// Waits until the write queue has room, or the connection has ended. Room is what the largest frame fits into that
-    /// was refused for want of it.
+    /// Waits until the write queue has room, or the connection has ended. Room is what the largest frame or upload
+    /// fits into that was refused for want of it.
     ///
     /// # Cancel safety
     ///

@@ -348,6 +348,7 @@ impl Driver {
                     .pending
                     .complete(*id, Reply::BodyUnreadable(Arc::clone(error)));
                 self.wakers.extend(told.ok().flatten());
+                link.want_request.take_all(&mut self.wakers);
             }
             link.room_made(&mut self.wakers);
             drop(link);

@@ -60,8 +60,8 @@ pub(crate) struct Link {
     pub(crate) want_room: Waiters,
     /// Who waits for a place among the pending requests. Woken whenever one may have become free, to look again.
     pub(crate) want_request: Waiters,
-    /// The largest frame that was refused since there was room last. Room that it does not fit into is none: whoever
-    /// waited for it would be sent back at once, and come again.
+    /// The largest frame or body that was refused since there was room last. Room that it does not fit into is none:
+    /// whoever waited for it would be sent back at once, and come again.
     refused: usize,
     /// Who waits for the end.
     pub(crate) want_end: Waiters,
@@ -402,7 +402,10 @@ impl Shared {
             Err(error) => (None, error),
             Ok(body) => match link.queue.push_bulk(body.weight(), body) {
                 Ok(_) => return Ok(self.begun(link, begun, timing)),
-                Err((body, full)) => (Some(body), SendError::Full(full)),
+                Err((body, full)) => {
+                    link.refused = link.refused.max(body.weight());
+                    (Some(body), SendError::Full(full))
+                }
             },
         };
         link.pending.cancel(begun.id);

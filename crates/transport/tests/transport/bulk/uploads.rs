@@ -7,6 +7,7 @@ use bytes::Bytes;
 use spark_rpc_testkit::Ending;
 use spark_rpc_transport::{ConnectionError, FileSegment, ManagedBuffer, RequestError, TransportConf};
 use spark_rpc_wire::{Message, RequestId, RpcResponse, UploadStream};
+use tokio::time::Instant;
 
 use super::lab::{Lab, Net, SOCKETS, Shelf, pattern, until, within, write};
 use crate::support::{connect_scripted, hosts, secs};
@@ -279,4 +280,61 @@ async fn an_upload_that_its_taker_stalls_is_not_laid_at_the_peers_door() {
         matches!(caught[..], [ConnectionError::ReaderStalled { stalled, .. }] if stalled == secs(10)),
         "{caught:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn room_is_what_the_refused_upload_fits_into() {
+    let conf = TransportConf {
+        write_queue_max_bytes: 1_000_000,
+        ..TransportConf::default()
+    };
+    let hosts = hosts();
+    let mut listener = hosts.listen().await;
+    let factory = hosts.factory_with(conf);
+    let (client, mut peer) = connect_scripted(&factory, &mut *listener).await;
+    // More than the network takes unread.
+    client.send(&pattern(500_000)).unwrap();
+    let refused = within(client.upload("meta", pattern(900_000), None)).await;
+    assert!(matches!(refused, Err(RequestError::NotSent(_))), "{refused:?}");
+    let waiting = tokio::time::timeout(secs(1), client.wait_for_room());
+    assert!(waiting.await.is_err(), "it would be refused again at once");
+    peer.expect_frame().await;
+    within(client.wait_for_room()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_whose_file_is_missing_makes_way_for_another_request() {
+    let conf = TransportConf {
+        max_pending_requests: 1,
+        ..TransportConf::default()
+    };
+    let lab = Lab::with(Net::Memory, conf, |_| Arc::new(Shelf::default())).await;
+    let client = lab.client().await;
+    let (may_open, opening) = std::sync::mpsc::channel();
+    let missing = ManagedBuffer::lazy(move || {
+        opening.recv().unwrap();
+        Err(std::io::ErrorKind::NotFound.into())
+    });
+    let upload = tokio::spawn({
+        let client = client.clone();
+        async move { client.upload("unsent", missing, None).await }
+    });
+    // The clock stands while a thread is busy with the file.
+    while client.outstanding() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { client.wait_for_request_room().await }
+    });
+    tokio::task::yield_now().await;
+    let began = Instant::now();
+    may_open.send(()).unwrap();
+    let failed = within(upload).await.unwrap();
+    assert!(
+        matches!(failed, Err(RequestError::BodyUnreadable { .. })),
+        "{failed:?}"
+    );
+    within(waiting).await.unwrap();
+    assert!(began.elapsed() < secs(1), "{:?}", began.elapsed());
 }
