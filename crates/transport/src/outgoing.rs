@@ -125,7 +125,7 @@ impl Outgoing {
     pub(crate) fn weight(&self) -> usize {
         match self {
             Outgoing::Ready { head, body, .. } => head.len() + body.len(),
-            Outgoing::File(_) => FILE_WEIGHT,
+            Outgoing::File(file) => FILE_WEIGHT + file.head.held(),
         }
     }
 
@@ -142,6 +142,15 @@ impl Outgoing {
 }
 
 impl Head {
+    /// The memory behind it, of which the peer chooses the name.
+    fn held(&self) -> usize {
+        match self {
+            Head::Stream(stream_id) => stream_id.len(),
+            Head::Upload { meta, .. } => meta.len(),
+            Head::Chunk(_) | Head::MergedMeta { .. } => 0,
+        }
+    }
+
     /// Appends the frame that announces `length` bytes.
     pub(crate) fn encode(&self, length: u64, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let byte_count = i64::try_from(length).unwrap_or(i64::MAX);
@@ -292,5 +301,5 @@ impl fmt::Debug for FileSource {
     }
 }
 
-/// What a file counts in the write queue: about what its entry takes.
+/// What a file counts in the write queue: about what its entry takes, but for its name.
 const FILE_WEIGHT: usize = 256;

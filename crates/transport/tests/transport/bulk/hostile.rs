@@ -1,17 +1,21 @@
 //! Peers that announce what they do not send, and send what nobody asked for.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use spark_rpc_testkit::{Ending, ScriptedPeer};
-use spark_rpc_transport::{ConnectionError, RequestError, TransportContext, TransportServer};
+use spark_rpc_transport::{
+    ConnectionError, ManagedBuffer, RequestError, StreamManager, TransportClient, TransportConf,
+    TransportContext, TransportServer,
+};
 use spark_rpc_wire::{
     ChunkFetchRequest, ChunkFetchSuccess, MergedBlockMetaSuccess, OneWayMessage, RequestId, RpcResponse,
     StreamFailure, StreamRequest, StreamResponse, UploadStream,
 };
 
 use super::lab::{Handlers, Shelf, Uploads, chunk, pattern, until, within};
-use crate::support::{Hosts, PORT, connect_scripted, hosts, settle};
+use crate::support::{Hosts, PORT, connect_scripted, hosts, secs, settle};
 
 struct Served {
     hosts: Hosts,
@@ -232,4 +236,38 @@ async fn an_announced_length_takes_no_memory() {
         matches!(*cause, ConnectionError::StreamAbandoned { .. }),
         "{cause}"
     );
+}
+
+/// Files that are opened when their turn comes, whatever their names.
+struct Lazy(Arc<AtomicUsize>);
+
+impl StreamManager for Lazy {
+    fn open_stream(&self, _: &TransportClient, _: &str) -> Result<ManagedBuffer, String> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(ManagedBuffer::lazy(|| Err(std::io::ErrorKind::NotFound.into())))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_names_of_files_that_wait_count_in_the_queue() {
+    let hosts = hosts();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let handlers = Handlers::serving(Arc::new(Lazy(Arc::clone(&asked))));
+    let conf = TransportConf {
+        write_queue_max_bytes: 1_000_000,
+        ..TransportConf::default()
+    };
+    let context = TransportContext::new(conf, Arc::new(hosts.server.clone()), Arc::new(handlers)).unwrap();
+    let _server = context.create_server("server", PORT, Vec::new()).await.unwrap();
+    let mut peer = hosts.raw_client().await;
+    let asking = async {
+        for _ in 0..200 {
+            let stream_id = "x".repeat(50_000);
+            peer.send(StreamRequest { stream_id }).await;
+        }
+    };
+    let taken = tokio::time::timeout(secs(1), asking).await;
+    assert!(taken.is_err(), "the server stops reading");
+    let asked = asked.load(Ordering::Relaxed);
+    assert!(asked < 30, "{asked} names of 50 kB wait");
 }
