@@ -103,7 +103,7 @@ impl Incoming {
             "a stream of negative length",
         )?;
         let Some(id) = asked_for_stream(client, &response.stream_id)? else {
-            tracing::warn!(peer = %client.peer(), stream = %response.stream_id, "skipping a stream that nobody asked for");
+            unasked(client);
             return Ok(None);
         };
         let waited_for = client.shared().link().pending.is_waiting(id);
@@ -242,7 +242,7 @@ pub(crate) fn answer_merged_meta(
 pub(crate) fn asked_for_chunk(client: &TransportClient, chunk: StreamChunkId) -> Option<AskId> {
     let id = client.shared().link().expected.chunk(chunk);
     if id.is_none() {
-        tracing::warn!(peer = %client.peer(), %chunk, "ignoring an answer that nobody asked for");
+        unasked(client);
     }
     id
 }
@@ -254,7 +254,7 @@ pub(crate) fn stream_failed(
 ) -> Result<Option<(AskId, Reply)>, Stop> {
     let id = asked_for_stream(client, &failure.stream_id)?;
     if id.is_none() {
-        tracing::warn!(peer = %client.peer(), "ignoring an answer that nobody asked for");
+        unasked(client);
     }
     Ok(id.map(|id| (id, Reply::Failure(failure.error))))
 }
@@ -282,6 +282,12 @@ fn asked_for_stream(client: &TransportClient, stream_id: &str) -> Result<Option<
         client,
         "an answer about another stream than the one whose turn it is",
     ))
+}
+
+/// Counted like late replies, and no louder: a peer can send such as often as it likes.
+fn unasked(client: &TransportClient) {
+    TransportCounters::add(&client.shared().counters.late_replies, 1);
+    tracing::debug!(peer = %client.peer(), "ignoring an answer that nobody asked for");
 }
 
 fn expect_body(

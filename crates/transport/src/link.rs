@@ -199,7 +199,7 @@ impl TransportCounters {
         self.connections_refused.load(Ordering::Relaxed)
     }
 
-    /// Replies that nobody waited for any more.
+    /// Replies that nobody waited for any more, or ever.
     #[must_use]
     pub fn late_replies(&self) -> u64 {
         self.late_replies.load(Ordering::Relaxed)

@@ -15,6 +15,7 @@ use spark_rpc_wire::{
 };
 
 use super::lab::{Handlers, Shelf, Uploads, chunk, pattern, until, within};
+use crate::log::Log;
 use crate::support::{Hosts, PORT, connect_scripted, hosts, secs, settle};
 
 struct Served {
@@ -130,6 +131,7 @@ async fn answers_that_nobody_asked_for_change_nothing() {
     let mut listener = hosts.listen().await;
     let factory = hosts.factory();
     let (client, mut peer) = connect_scripted(&factory, &mut *listener).await;
+    let log = Log::begin();
     let body = || Bytes::from_static(b"unasked");
     peer.send(ChunkFetchSuccess {
         chunk: chunk(-1, -1),
@@ -174,6 +176,7 @@ async fn answers_that_nobody_asked_for_change_nothing() {
     settle().await;
     assert_eq!(client.outstanding(), 0);
     assert!(client.is_active());
+    assert_eq!(log.with("WARN"), [""; 0], "the peer does not fill the log");
 }
 
 #[cfg(target_os = "linux")]
