@@ -260,10 +260,10 @@ impl<'t> Encoder<'t> {
     pub fn instance(&mut self, levels: Vec<Level<'_>>) -> Value {
         let lowest = levels.last().expect("an object has a class");
         let class = self.class_at(lowest.class, &levels);
-        let hierarchy = self.graph.hierarchy(class);
+        let classes = self.graph.data_classes(class);
         let mut given: HashMap<&str, Level<'_>> =
             levels.into_iter().map(|level| (level.class, level)).collect();
-        let parts = hierarchy.into_iter().map(|class| {
+        let parts = classes.into_iter().map(|class| {
             let desc = &self.graph[class];
             let level = given.remove(desc.name());
             let kinds: Vec<_> = desc

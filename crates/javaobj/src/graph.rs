@@ -172,21 +172,29 @@ impl Graph {
 
     /// Returns a class and its superclasses, the topmost first.
     pub fn hierarchy(&self, class: ClassId) -> Vec<ClassId> {
-        let mut classes = Vec::new();
-        let mut next = Some(class);
-        while let Some(class) = next {
-            // A circle cannot come out of a stream, but be made by hand.
-            if classes.len() > self.classes.len() {
-                break;
-            }
-            classes.push(class);
-            next = self
-                .classes
-                .get(class.0 as usize)
-                .and_then(|desc| desc.super_class);
-        }
+        let mut classes: Vec<_> = self.upwards(class).collect();
         classes.reverse();
         classes
+    }
+
+    /// Returns the classes that have data in an object of this class, the topmost first: all of its hierarchy, but of an
+    /// externalizable class only itself, since its `writeExternal` answers for those above.
+    pub fn data_classes(&self, class: ClassId) -> Vec<ClassId> {
+        let desc = self.classes.get(class.0 as usize);
+        if desc.is_some_and(|desc| desc.flags().is_externalizable()) {
+            return vec![class];
+        }
+        self.hierarchy(class)
+    }
+
+    /// A class and its superclasses, the topmost last.
+    fn upwards(&self, class: ClassId) -> impl Iterator<Item = ClassId> + use<'_> {
+        let above = |class: &ClassId| {
+            let desc = self.classes.get(class.0 as usize);
+            desc.and_then(|desc| desc.super_class)
+        };
+        // A circle cannot come out of a stream, but be made by hand.
+        std::iter::successors(Some(class), above).take(self.classes.len() + 1)
     }
 
     /// Returns about how many bytes of memory the objects take.
@@ -267,7 +275,11 @@ impl<'a> InstanceRef<'a> {
 
     /// Tells whether the class has this name or descends from one that has.
     pub fn is_a(&self, class: &str) -> bool {
-        self.part(class).is_some()
+        let mut classes = self.graph.upwards(self.instance.class);
+        classes.any(|id| {
+            let desc = self.graph.classes.get(id.0 as usize);
+            desc.is_some_and(|desc| desc.name() == class)
+        })
     }
 
     /// Returns the data of one class of the hierarchy.
@@ -277,7 +289,7 @@ impl<'a> InstanceRef<'a> {
             .map(|(_, part)| part)
     }
 
-    /// Returns the data of all classes of the hierarchy, superclasses first.
+    /// Returns the data of all classes of the hierarchy that [have any](Graph::data_classes), superclasses first.
     pub fn parts(&self) -> impl DoubleEndedIterator<Item = (&'a ClassDesc, &'a Part)> + use<'a> {
         let graph = self.graph;
         self.instance

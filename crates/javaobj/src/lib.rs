@@ -100,8 +100,8 @@
 //!
 //! # What a stream cannot say
 //!
-//! * A class with a `writeObject` of its own may leave its fields out. That is invisible in the stream; the one class of Scala's
-//!   library known to do so is known [by name](ClassDesc::writes_fields).
+//! * A class with a `writeObject` of its own may leave its fields out, or write something before them. That is invisible in
+//!   the stream; the one class of Scala's library known to do so is known [by name](ClassDesc::writes_fields).
 //! * Blocks and strings that use a longer form than needed, which no JVM writes, are read, but written in the short form.
 
 #![forbid(unsafe_code)]

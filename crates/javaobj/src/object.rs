@@ -91,7 +91,7 @@ pub enum Object {
 pub struct Instance {
     /// The object's class.
     pub class: ClassId,
-    /// The data of each class of the hierarchy, superclasses first.
+    /// The data of each class of the hierarchy, superclasses first; of an externalizable class only its own.
     pub parts: Vec<Part>,
 }
 

@@ -219,8 +219,9 @@ impl<'a> Reader<'a> {
 
     fn read_instance(&mut self, at: usize) -> Result<ObjectId, ReadError> {
         let class = self.read_class_of(at, "an object")?;
-        let classes = self.graph.hierarchy(class);
-        self.charge(classes.len() * mem::size_of::<Part>())?;
+        // All superclasses count, also those without data: who looks for one passes them.
+        self.charge(self.graph.hierarchy(class).len() * mem::size_of::<Part>())?;
+        let classes = self.graph.data_classes(class);
         for class in &classes {
             let (flags, name) = (self.graph[*class].flags(), self.graph[*class].name());
             let readable = flags.is_serializable() != flags.is_externalizable();

@@ -21,7 +21,7 @@ pub enum WriteError {
         /// How many are written.
         max: usize,
     },
-    /// The parts of an object are not those of its class's hierarchy, the topmost first.
+    /// The parts of an object are not those of its class's [data classes](Graph::data_classes).
     #[error("an object of {class} has not the parts that its class has")]
     WrongParts {
         /// The class.
@@ -201,12 +201,12 @@ impl<'a> Writer<'a> {
 
     fn instance(&mut self, id: ObjectId, instance: &'a Instance) -> Result<(), WriteError> {
         self.check_class(instance.class, "an object", |desc| !desc.flags().is_enum())?;
-        let hierarchy = self.graph.hierarchy(instance.class);
+        let classes = self.graph.data_classes(instance.class);
         if !instance
             .parts
             .iter()
             .map(|part| part.class)
-            .eq(hierarchy.iter().copied())
+            .eq(classes.iter().copied())
         {
             return Err(WriteError::WrongParts {
                 class: self.class_name(instance.class),

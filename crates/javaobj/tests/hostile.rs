@@ -265,22 +265,28 @@ fn many_resets_cost_little() {
 
 #[test]
 fn memory_is_counted_also_where_the_stream_pays_nothing() {
-    // 100 classes above each other without fields: each object of six bytes has 100 parts.
-    let mut bytes = stream(OBJECT_ARRAY);
-    bytes.extend(50_001_u32.to_be_bytes());
-    bytes.push(0x73);
-    for _ in 0..100 {
-        bytes.extend(streams::unhex("72000141000000000000000102000078"));
-    }
-    bytes.push(0x70);
-    bytes.extend(streams::unhex("7371007e0002").repeat(50_000));
-    let limits = Limits {
-        memory: 64 << 20,
-        ..Limits::default()
-    };
-    match read(&bytes, &limits) {
-        Err(ReadError::LimitExceeded { limit, .. }) => assert_eq!(limit, Limit::Memory),
-        other => panic!("{:?}", other.map(|graph| graph.objects().len())),
+    // 100 classes above each other without fields: each object of six bytes has 100 parts, or if the class is
+    // externalizable 100 superclasses to look through.
+    for (flags, object) in [("02", "7371007e0002"), ("0c", "7371007e000278")] {
+        let mut bytes = stream(OBJECT_ARRAY);
+        bytes.extend(50_001_u32.to_be_bytes());
+        bytes.push(0x73);
+        for _ in 0..100 {
+            bytes.extend(streams::unhex(&format!("720001410000000000000001{flags}000078")));
+        }
+        bytes.push(0x70);
+        if flags == "0c" {
+            bytes.push(0x78);
+        }
+        bytes.extend(streams::unhex(object).repeat(50_000));
+        let limits = Limits {
+            memory: 64 << 20,
+            ..Limits::default()
+        };
+        match read(&bytes, &limits) {
+            Err(ReadError::LimitExceeded { limit, .. }) => assert_eq!(limit, Limit::Memory),
+            other => panic!("{:?}", other.map(|graph| graph.objects().len())),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ fn every_recorded_stream_is_written_as_it_was_read() {
     }
     assert_eq!(
         count,
-        51 + 52 + 128 + 129 + 17 + 17 + 21,
+        51 + 52 + 128 + 129 + 17 + 17 + 26,
         "no stream was lost on the way here"
     );
 }
@@ -82,6 +82,33 @@ fn each_class_of_the_hierarchy_keeps_its_own_fields() {
     assert_eq!(upper("f"), Value::Float(1.5));
     assert_eq!(upper("d"), Value::Double(-2.5));
     assert_eq!(object.field("lost"), None, "transient");
+}
+
+/// Its superclasses stand in the descriptor, but have no data of their own in the stream.
+#[test]
+fn an_externalizable_class_writes_for_those_above_it() {
+    let graph = read(&streams::one("jdk-17", "external-below"));
+    let [
+        Content::Value(below),
+        Content::Value(below_external),
+        Content::Value(after),
+    ] = graph.contents()
+    else {
+        panic!("{:?}", graph.contents())
+    };
+    let below = graph.instance(*below).unwrap();
+    assert!(below.is_a("JdkSamples$Primitives"));
+    assert_eq!(below.parts().count(), 1);
+    assert_eq!(below.field("i"), None);
+    let [Item::Block(number), Item::Value(text)] = below.annotation() else {
+        panic!("{:?}", below.annotation())
+    };
+    assert_eq!(&number[..], [0, 0, 0, 9]);
+    assert_eq!(graph.as_str(*text), Some("by hand"));
+    let below_external = graph.instance(*below_external).unwrap();
+    assert!(below_external.is_a("JdkSamples$External"));
+    assert_eq!(below_external.annotation().len(), 3);
+    assert_eq!(graph.as_str(*after), Some("after"));
 }
 
 #[test]

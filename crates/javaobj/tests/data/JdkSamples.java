@@ -45,6 +45,42 @@ public class JdkSamples {
         public void readExternal(ObjectInput in) {}
     }
 
+    static class ExternalBelow extends Primitives implements Externalizable {
+        private static final long serialVersionUID = 8;
+        int lost = 1;
+        public ExternalBelow() {}
+        public void writeExternal(ObjectOutput out) throws IOException { out.writeInt(9); out.writeObject("by hand"); }
+        public void readExternal(ObjectInput in) {}
+    }
+
+    static class ExternalBelowExternal extends External {
+        private static final long serialVersionUID = 9;
+        public ExternalBelowExternal() {}
+        public void writeExternal(ObjectOutput out) throws IOException { super.writeExternal(out); out.writeInt(10); }
+    }
+
+    record Pair(int number, String text) implements Serializable {}
+
+    interface Give extends java.util.function.Supplier<String>, Serializable {}
+
+    static class Declared implements Serializable {
+        private static final long serialVersionUID = 10;
+        private static final ObjectStreamField[] serialPersistentFields = {
+            new ObjectStreamField("number", int.class), new ObjectStreamField("text", String.class, true)};
+        private void writeObject(ObjectOutputStream out) throws IOException {
+            ObjectOutputStream.PutField fields = out.putFields();
+            fields.put("number", 5);
+            fields.put("text", "put");
+            out.writeFields();
+        }
+    }
+
+    static class Annotating extends ObjectOutputStream {
+        Annotating(OutputStream out) throws IOException { super(out); }
+        protected void annotateClass(Class<?> c) throws IOException { writeObject("for " + c.getName()); writeInt(4); }
+        protected void annotateProxyClass(Class<?> c) throws IOException { writeInt(5); writeObject(c.getInterfaces()); }
+    }
+
     enum Colour { RED, GREEN { int shade() { return 1; } }; int shade() { return 0; } }
 
     static class Handler implements InvocationHandler, Serializable {
@@ -64,6 +100,10 @@ public class JdkSamples {
         ObjectOutputStream out = new ObjectOutputStream(bytes);
         write.to(out);
         out.flush();
+        print(name, bytes);
+    }
+
+    static void print(String name, ByteArrayOutputStream bytes) {
         System.out.println(name + " " + HexFormat.of().formatHex(bytes.toByteArray()));
     }
 
@@ -112,6 +152,18 @@ public class JdkSamples {
             Arrays.asList("x", "y"), Collections.unmodifiableList(new ArrayList<>(List.of("u"))), Collections.emptyMap(), Optional.class,
             new Date(0), new java.net.URI("spark://h:1"), UUID.fromString("00000000-0000-0001-0000-000000000002"),
             java.time.Duration.ofSeconds(1), new java.math.BigDecimal("1.50"), Locale.ROOT, new BitSet(), EnumSet.of(Colour.RED)}));
+        print("external-below", out -> { out.writeObject(new ExternalBelow()); out.writeObject(new ExternalBelowExternal()); out.writeObject("after"); });
+        print("record", out -> out.writeObject(new Object[] {new Pair(1, "a"), new Pair(2, null)}));
+        String captured = "captured " + args.length;
+        print("lambda", out -> out.writeObject((Give) () -> captured));
+        print("declared-fields", out -> out.writeObject(new Object[] {new Declared(), new Declared()}));
+        ByteArrayOutputStream annotated = new ByteArrayOutputStream();
+        ObjectOutputStream annotating = new Annotating(annotated);
+        annotating.writeObject(new Pair(1, "a"));
+        annotating.writeObject(Proxy.newProxyInstance(JdkSamples.class.getClassLoader(), new Class<?>[] {Runnable.class}, new Handler()));
+        annotating.writeObject(Colour.RED);
+        annotating.flush();
+        print("annotated", annotated);
         print("bomb", out -> {
             Set<Object> root = new HashSet<>(), s1 = root, s2 = new HashSet<>();
             for (int i = 0; i < 100; i++) {
