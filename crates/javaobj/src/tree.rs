@@ -39,7 +39,8 @@ impl Graph {
     /// Prints one value as a tree.
     ///
     /// Each object is printed once; one to which several lead has a number, and `@3` stands for it everywhere else.
-    /// Long strings, arrays and blocks are cut, except in the alternate form `{:#}`.
+    /// Long strings, arrays and blocks are cut. The alternate form `{:#}` has all of them, of a string the first time that it
+    /// is printed; not so the names of classes and fields, if they are longer than any that are real.
     ///
     /// # Examples
     ///
@@ -76,6 +77,8 @@ struct Tree<'a, 'f, 'b> {
     /// Objects that are met more than once, with their number once they have been printed.
     shared: HashMap<ObjectId, Option<usize>>,
     numbers: usize,
+    /// Long strings that have been printed as a whole.
+    whole: HashSet<ObjectId>,
     depth: usize,
     /// How much of a string, block or array is shown.
     cut: Cut,
@@ -100,7 +103,7 @@ impl<'a, 'f, 'b> Tree<'a, 'f, 'b> {
             }
         } else {
             Cut {
-                chars: 200,
+                chars: CHARS,
                 bytes: 32,
                 numbers: 16,
                 lines: 100,
@@ -111,6 +114,7 @@ impl<'a, 'f, 'b> Tree<'a, 'f, 'b> {
             out,
             shared: shared(graph, roots),
             numbers: 0,
+            whole: HashSet::new(),
             depth: 0,
             cut,
         }
@@ -141,10 +145,10 @@ impl<'a, 'f, 'b> Tree<'a, 'f, 'b> {
             return self.out.write_str("?");
         };
         match object {
-            Object::String(string) => return self.text(&string.to_string_lossy()),
+            Object::String(string) => return self.text(id, &string.to_string_lossy()),
             Object::Enum { class, constant } => {
                 let constant = graph.as_str(Value::Object(*constant)).unwrap_or("?");
-                return write!(self.out, "enum {}.{constant}", ClassName(graph, *class));
+                return write!(self.out, "enum {}.{}", ClassName(graph, *class), Name(constant));
             }
             Object::Class(class) => return write!(self.out, "class {}", ClassName(graph, *class)),
             Object::Instance(_) | Object::Array(_) => {}
@@ -200,9 +204,9 @@ impl<'a, 'f, 'b> Tree<'a, 'f, 'b> {
                 empty = false;
                 self.line()?;
                 if twice.contains(field.name.as_str()) {
-                    write!(self.out, "{}.", desc.name())?;
+                    write!(self.out, "{}.", Name(desc.name()))?;
                 }
-                write!(self.out, "{}: ", field.name)?;
+                write!(self.out, "{}: ", Name(&field.name))?;
                 self.value(*value)?;
             }
             for item in &part.annotation {
@@ -248,8 +252,10 @@ impl<'a, 'f, 'b> Tree<'a, 'f, 'b> {
         self.out.write_char(']')
     }
 
-    fn text(&mut self, text: &str) -> fmt::Result {
-        match text.char_indices().nth(self.cut.chars) {
+    fn text(&mut self, id: ObjectId, text: &str) -> fmt::Result {
+        let first = text.len() <= CHARS || self.whole.insert(id);
+        let chars = if first { self.cut.chars } else { CHARS };
+        match text.char_indices().nth(chars) {
             None => write!(self.out, "{text:?}"),
             Some((end, _)) => write!(self.out, "{:?}… ({} bytes)", &text[..end], text.len()),
         }
@@ -283,13 +289,29 @@ impl<'a, 'f, 'b> Tree<'a, 'f, 'b> {
     }
 }
 
+/// Characters of a string that are printed, unless all are wanted.
+const CHARS: usize = 200;
+
+/// The name of a class, field or constant, up to a length that no real one has: it may be mentioned often.
+struct Name<'a>(&'a str);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LONGEST: usize = 500;
+        match self.0.char_indices().nth(LONGEST) {
+            None => f.write_str(self.0),
+            Some((end, _)) => write!(f, "{}…", &self.0[..end]),
+        }
+    }
+}
+
 struct ClassName<'a>(&'a Graph, ClassId);
 
 impl fmt::Display for ClassName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.classes().get(self.1.0 as usize).map(|desc| &desc.kind) {
-            Some(ClassKind::Plain { name, .. }) => f.write_str(name),
-            Some(ClassKind::Proxy { interfaces }) => write!(f, "proxy of {}", interfaces.join(", ")),
+            Some(ClassKind::Plain { name, .. }) => write!(f, "{}", Name(name)),
+            Some(ClassKind::Proxy { interfaces }) => write!(f, "proxy of {}", Name(&interfaces.join(", "))),
             None => f.write_str("?"),
         }
     }

@@ -290,6 +290,29 @@ fn memory_is_counted_also_where_the_stream_pays_nothing() {
     }
 }
 
+/// References take five bytes; what they lead to may be long.
+#[test]
+fn what_is_long_and_mentioned_often_is_not_printed_as_often() {
+    let long = "61".repeat(60_000);
+    for first in [
+        format!("74 ea60 {long} 74 0000"),
+        format!("7e 72 0001 41 0000000000000000 12 0000 78 70 74 ea60 {long} 70"),
+        format!("76 72 ea60 {long} 0000000000000000 00 0000 78 70 70"),
+        format!("73 72 0001 41 0000000000000001 02 0001 42 ea60 {long} 78 70 07 70"),
+    ] {
+        let references = match &first[..2] {
+            "73" => "73 71 007e0002 07".repeat(1000),
+            "74" => "71 007e0002".repeat(1000),
+            _ => "71 007e0003".repeat(1000),
+        };
+        let bytes = stream(&format!("{OBJECT_ARRAY} 000003ea {first} {references}"));
+        let graph = read(&bytes, &Limits::default()).unwrap();
+        for text in [graph.to_string(), format!("{graph:#}")] {
+            assert!(text.len() < 1 << 20, "{}: {} bytes", &first[..2], text.len());
+        }
+    }
+}
+
 #[test]
 fn recorded_streams_keep_all_promises() {
     for stream in streams::all() {
