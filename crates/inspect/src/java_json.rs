@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json, json};
 use spark_rpc_javaobj::{Content, Elements, Graph, Item, Object, ObjectId, Value};
 
 use crate::printable::{Bounds, Hex};
+use crate::room::Room;
 
 /// Makes JSON of what stands at a stream's top level.
 ///
@@ -19,12 +20,14 @@ use crate::printable::{Bounds, Hex};
 /// | raw bytes | `{"length": …, "hex": …}` |
 /// | an object that was there already | `{"ref": 3}`; the first one has `"id": 3` |
 ///
-/// Returns also whether something was left out for its size.
+/// Returns also whether something was left out for its size. Even if everything is wanted there is an end to it: a text that
+/// many places lead to stands at each of them, until that takes 16 MiB more than all texts have.
 pub fn java_to_json(graph: &Graph, bounds: &Bounds) -> (Json, bool) {
     let mut writer = Writer {
         graph,
         bounds,
         left: bounds.values,
+        room: Room::of(graph, usize::MAX),
         cut: false,
         depth: 0,
         shared: shared(graph),
@@ -52,6 +55,8 @@ struct Writer<'a> {
     bounds: &'a Bounds,
     /// How many more values are written.
     left: usize,
+    /// How much text.
+    room: Room,
     cut: bool,
     depth: usize,
     /// Objects that more than one place leads to.
@@ -75,7 +80,7 @@ impl Writer<'_> {
         match value {
             Value::Null => Json::Null,
             Value::Object(id) => self.object(id),
-            Value::Descriptor(id) => json!({ "descriptor": self.graph[id].name() }),
+            Value::Descriptor(id) => json!({ "descriptor": self.name(self.graph[id].name()) }),
             Value::Boolean(value) => value.into(),
             Value::Byte(value) => value.into(),
             Value::Char(unit) => String::from_utf16_lossy(&[unit]).into(),
@@ -110,14 +115,14 @@ impl Writer<'_> {
         }
         self.depth += 1;
         let class = graph.class_name(Value::Object(id)).unwrap_or_default();
-        json.insert("class".to_owned(), class.into());
+        json.insert("class".to_owned(), self.name(class).into());
         match object {
             Object::Enum { constant, .. } => {
                 let constant = graph.as_str(Value::Object(*constant)).unwrap_or_default();
-                json.insert("constant".to_owned(), constant.into());
+                json.insert("constant".to_owned(), self.text(constant));
             }
             Object::Class(class) => {
-                json.insert("name".to_owned(), graph[*class].name().into());
+                json.insert("name".to_owned(), self.name(graph[*class].name()).into());
             }
             Object::Array(array) => {
                 json.insert("length".to_owned(), array.elements.len().into());
@@ -139,10 +144,10 @@ impl Writer<'_> {
         for (desc, part) in instance.parts() {
             for (field, value) in desc.fields().iter().zip(&part.fields) {
                 let value = self.value(*value);
-                let name = match fields.contains_key(&field.name) {
-                    true => format!("{}.{}", desc.name(), field.name),
-                    false => field.name.clone(),
-                };
+                let mut name = self.name(&field.name);
+                if fields.contains_key(&name) {
+                    name = format!("{}.{name}", self.name(desc.name()));
+                }
                 fields.insert(name, value);
             }
             for item in &part.annotation {
@@ -180,13 +185,19 @@ impl Writer<'_> {
     }
 
     fn text(&mut self, text: &str) -> Json {
-        match text.char_indices().nth(self.bounds.chars) {
-            None => text.into(),
-            Some((end, _)) => {
+        match self.room.take(text, self.bounds.chars) {
+            (whole, true) => whole.into(),
+            (begin, false) => {
                 self.cut = true;
-                format!("{}…", &text[..end]).into()
+                format!("{begin}…").into()
             }
         }
+    }
+
+    fn name(&mut self, name: &str) -> String {
+        let (name, whole) = self.room.name(name);
+        self.cut |= !whole;
+        name
     }
 }
 

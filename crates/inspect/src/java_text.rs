@@ -6,7 +6,8 @@ use std::fmt::Write;
 use spark_rpc_javaobj::{Content, Elements, Graph, InstanceRef, Item, Object, ObjectId, Value};
 
 use crate::java_json::shared;
-use crate::printable::{Bounds, Hex, bounded};
+use crate::printable::{Bounds, Clean, Hex, bounded};
+use crate::room::Room;
 use crate::text::{Dump, short_name};
 
 /// Prints what stands at a stream's top level, in short and fit for a terminal.
@@ -14,7 +15,8 @@ use crate::text::{Dump, short_name};
 /// Classes lose their packages, except in the first line. What everybody knows is printed as what it means: boxes as their values,
 /// Scala's options, tuples and collections by their elements, case objects and classes by name, references by their URI,
 /// exceptions with their stack traces as Java prints them. Small objects stand in one line. The exact tree, with proxies and
-/// hashes and all, is [`Graph`]'s own `Display`.
+/// hashes and all, is [`Graph`]'s own `Display`. Even if everything is wanted there is an end to it: a text that many places
+/// lead to stands at each of them, until that takes 16 MiB more than all texts have.
 pub fn java_to_text(graph: &Graph, bounds: &Bounds) -> String {
     let mut out = String::new();
     if bounded(&mut out, 0, bounds, |out| out.write_str(&write(graph, bounds))) {
@@ -29,6 +31,7 @@ pub(crate) fn write(graph: &Graph, bounds: &Bounds) -> String {
         graph,
         bounds,
         left: bounds.values,
+        room: Room::of(graph, bounds.bytes.saturating_add(1)),
         depth: 0,
         shared: shared(graph),
         seen: HashMap::new(),
@@ -51,6 +54,8 @@ struct Writer<'a> {
     bounds: &'a Bounds,
     /// How many more values are printed.
     left: usize,
+    /// How much text.
+    room: Room,
     depth: usize,
     /// Objects that more than one place leads to.
     shared: HashSet<ObjectId>,
@@ -71,7 +76,9 @@ impl<'a> Writer<'a> {
         let class = self.graph.class_name(value).unwrap_or_default();
         let short = short_name(class);
         match text.strip_prefix(short) {
-            Some(rest) if rest.starts_with([' ', '{']) || rest.is_empty() => format!("{class}{rest}"),
+            Some(rest) if rest.starts_with([' ', '{']) || rest.is_empty() => {
+                format!("{}{rest}", self.name(class))
+            }
             _ => text,
         }
     }
@@ -89,7 +96,7 @@ impl<'a> Writer<'a> {
                 self.depth -= 1;
                 text
             }
-            Value::Descriptor(id) => format!("descriptor of {}", self.graph[id].name()),
+            Value::Descriptor(id) => format!("descriptor of {}", self.name(self.graph[id].name())),
             Value::Boolean(value) => value.to_string(),
             Value::Byte(value) => value.to_string(),
             Value::Char(unit) => match char::from_u32(unit.into()) {
@@ -107,11 +114,11 @@ impl<'a> Writer<'a> {
     fn object(&mut self, id: ObjectId) -> String {
         let graph = self.graph;
         match &graph[id] {
-            Object::String(string) => return text(&string.to_string_lossy(), self.most(CHARS)),
+            Object::String(string) => return self.text(&string.to_string_lossy()),
             Object::Enum { constant, .. } => {
-                return graph.as_str(Value::Object(*constant)).unwrap_or("?").to_owned();
+                return self.name(graph.as_str(Value::Object(*constant)).unwrap_or("?"));
             }
-            Object::Class(class) => return format!("class {}", graph[*class].name()),
+            Object::Class(class) => return format!("class {}", self.name(graph[*class].name())),
             _ => {}
         }
         if let Some(known) = self.known(id) {
@@ -154,20 +161,20 @@ impl<'a> Writer<'a> {
             "scala.Some" => format!("Some({})", self.value(field("value")?)),
             "scala.None$" => "None".to_owned(),
             "scala.runtime.BoxedUnit" => "()".to_owned(),
-            "scala.runtime.ModuleSerializationProxy" => module(graph, field("moduleClass")?)?,
+            "scala.runtime.ModuleSerializationProxy" => self.name(module(graph, Value::Object(id))?),
             "scala.concurrent.duration.FiniteDuration" => {
                 let (length, unit) = (field("length")?, field("unit")?);
                 format!("{} {}", self.value(length), self.value(unit).to_lowercase())
             }
             "org.apache.spark.rpc.netty.NettyRpcEndpointRef" => {
                 let address = graph.instance(field("endpointAddress")?)?;
-                format!("ref {}", clean(graph.as_str(address.field("toString")?)?))
+                format!("ref {}", self.name(graph.as_str(address.field("toString")?)?))
             }
             "org.apache.spark.rpc.RpcAddress" => {
                 let Value::Int(port) = field("port")? else {
                     return None;
                 };
-                format!("{}:{port}", clean(graph.as_str(field("host")?)?))
+                format!("{}:{port}", self.name(graph.as_str(field("host")?)?))
             }
             "scala.Enumeration$Val" => {
                 let Value::Int(number) = field("i")? else {
@@ -175,9 +182,9 @@ impl<'a> Writer<'a> {
                 };
                 let outer = field("$outer").or_else(|| field("scala$Enumeration$$outerEnum"))?;
                 let name = field("name").and_then(|name| graph.as_str(name));
-                let module = module(graph, outer).unwrap_or_else(|| "?".to_owned());
+                let module = self.name(module(graph, outer).unwrap_or("?"));
                 match name {
-                    Some(name) => format!("{module}.{}", clean(name)),
+                    Some(name) => format!("{module}.{}", self.name(name)),
                     None => format!("{module} #{number}"),
                 }
             }
@@ -191,10 +198,11 @@ impl<'a> Writer<'a> {
                     .parts()
                     .all(|(_, part)| part.fields.is_empty() && part.annotation.is_empty()) =>
             {
-                short_name(class).trim_end_matches('$').to_owned()
+                self.name(short_name(class).trim_end_matches('$'))
             }
             _ if class.starts_with("scala.Tuple") => {
                 let count = object.parts().flat_map(|(desc, _)| desc.fields()).count();
+                let count = count.min(LARGEST_TUPLE);
                 // Specialised tuples have their numbers behind empty fields.
                 let places = (1..=count).map_while(|place| {
                     let value = |name: &str| object.field(name).filter(|value| *value != Value::Null);
@@ -225,23 +233,18 @@ impl<'a> Writer<'a> {
             })
         };
         let is_end = |value: &Value| {
-            let text = graph.instance(*value).and_then(|end| match end.class_name() {
-                "scala.runtime.ModuleSerializationProxy" => module(graph, end.field("moduleClass")?),
-                other => Some(short_name(other).to_owned()),
-            });
-            text.is_some_and(|name| name.contains("SerializeEnd"))
+            let instance = graph.instance(*value).is_some();
+            instance && module(graph, *value).is_some_and(|name| name.contains("SerializeEnd"))
         };
         let (name, elements): (String, Vec<Value>) = match class {
             "scala.collection.generic.DefaultSerializationProxy" => {
                 let factory = graph.instance(object.field("factory")?)?;
-                let name = factory
+                let inner = factory
                     .field("factory")
-                    .and_then(|inner| match graph.instance(inner) {
-                        Some(proxy) => module(graph, proxy.field("moduleClass")?),
-                        None => None,
-                    });
-                let name = name.unwrap_or_else(|| short_name(factory.class_name()).to_owned());
-                (name, items().filter(|value| !is_end(value)).collect())
+                    .filter(|inner| graph.instance(*inner).is_some());
+                let name = inner.and_then(|inner| module(graph, inner));
+                let name = name.unwrap_or_else(|| short_name(factory.class_name()));
+                (self.name(name), items().filter(|value| !is_end(value)).collect())
             }
             "scala.collection.immutable.List$SerializationProxy"
             | "scala.collection.immutable.HashMap$SerializationProxy"
@@ -314,26 +317,28 @@ impl<'a> Writer<'a> {
     /// An exception as `printStackTrace` prints it.
     fn throwable(&mut self, id: ObjectId, object: InstanceRef<'a>) -> String {
         let graph = self.graph;
-        let mut out = clean(object.class_name());
+        let mut out = self.name(object.class_name());
         if let Some(message) = object
             .field("detailMessage")
             .and_then(|message| graph.as_str(message))
         {
-            let _ = write!(out, ": {message}");
+            let _ = write!(out, ": {}", self.room.take(message, usize::MAX).0);
         }
         if let Some(Object::Array(trace)) = object.field("stackTrace").and_then(|trace| graph.object(trace))
             && let Elements::Object(frames) = &trace.elements
         {
             for frame in frames.iter().take(self.most(FRAMES)) {
                 if let Some(frame) = graph.instance(*frame) {
-                    let text = |name| frame.field(name).and_then(|value| graph.as_str(value));
-                    let _ = write!(
-                        out,
-                        "\n    at {}.{}({}",
-                        text("declaringClass").unwrap_or("?"),
-                        text("methodName").unwrap_or("?"),
-                        text("fileName").unwrap_or("unknown source")
-                    );
+                    let [class, method, file] = [
+                        ("declaringClass", "?"),
+                        ("methodName", "?"),
+                        ("fileName", "unknown source"),
+                    ]
+                    .map(|(name, unknown)| {
+                        let text = frame.field(name).and_then(|value| graph.as_str(value));
+                        self.name(text.unwrap_or(unknown))
+                    });
+                    let _ = write!(out, "\n    at {class}.{method}({file}");
                     if let Some(Value::Int(line @ 0..)) = frame.field("lineNumber") {
                         let _ = write!(out, ":{line}");
                     }
@@ -360,14 +365,16 @@ impl<'a> Writer<'a> {
                 twice.insert(field.name.as_str());
             }
         }
+        let class = self.name(short_name(object.class_name()));
         let mut lines = Vec::new();
         for (desc, part) in object.parts() {
             for (field, value) in desc.fields().iter().zip(&part.fields) {
                 let owner = match twice.contains(field.name.as_str()) {
-                    true => format!("{}.", short_name(desc.name())),
+                    true => format!("{}.", self.name(short_name(desc.name()))),
                     false => String::new(),
                 };
-                lines.push(format!("{owner}{}: {}", field.name, self.value(*value)));
+                let name = self.name(&field.name);
+                lines.push(format!("{owner}{name}: {}", self.value(*value)));
             }
             for item in &part.annotation {
                 lines.push(match item {
@@ -376,11 +383,7 @@ impl<'a> Writer<'a> {
                 });
             }
         }
-        group(
-            &format!("{}{mark} {{", short_name(object.class_name())),
-            lines,
-            "}",
-        )
+        group(&format!("{class}{mark} {{"), lines, "}")
     }
 
     fn array(&mut self, class: &str, elements: &Elements) -> String {
@@ -392,6 +395,7 @@ impl<'a> Writer<'a> {
             Some(name) => short_name(name),
             None => class,
         };
+        let name = self.name(name);
         let shown = if matches!(elements, Elements::Object(_)) {
             100
         } else {
@@ -415,11 +419,26 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// A string in quotes.
+    fn text(&mut self, text: &str) -> String {
+        match self.room.take(text, self.most(CHARS)) {
+            (whole, true) => format!("{whole:?}"),
+            (begin, false) => format!("{begin:?}… ({} bytes)", text.len()),
+        }
+    }
+
+    /// What should be a few words in one line.
+    fn name(&mut self, name: &str) -> String {
+        Clean(&self.room.name(name).0).to_string()
+    }
+
     fn block(&self, bytes: &[u8]) -> String {
         format!("{} bytes {}", bytes.len(), Dump(bytes, self.bounds))
     }
 }
 
+/// Scala has none with more elements.
+const LARGEST_TUPLE: usize = 22;
 /// Stack frames that are printed of an exception.
 const FRAMES: usize = 30;
 
@@ -448,33 +467,22 @@ fn group(begin: &str, parts: Vec<String>, end: &str) -> String {
     out
 }
 
-/// The name of a Scala object: without its package, and the `$` that ends it.
-fn module(graph: &Graph, class: Value) -> Option<String> {
-    let name = match graph.object(class)? {
-        Object::Class(class) => graph[*class].name(),
-        Object::Instance(_) => {
-            let instance = graph.instance(class)?;
-            match instance.class_name() {
-                "scala.runtime.ModuleSerializationProxy" => {
-                    return module(graph, instance.field("moduleClass")?);
-                }
-                name => name,
+/// The name of a Scala object: without its package, and the `$` that ends it. The object may be there itself, its proxy,
+/// or its class.
+fn module(graph: &Graph, value: Value) -> Option<&str> {
+    let class = match graph.object(value)? {
+        Object::Instance(_) => match graph.instance(value)? {
+            proxy if proxy.class_name() == "scala.runtime.ModuleSerializationProxy" => {
+                graph.object(proxy.field("moduleClass")?)?
             }
-        }
-        _ => return None,
+            module => return Some(short_name(module.class_name()).trim_end_matches('$')),
+        },
+        class => class,
     };
-    Some(short_name(name).trim_end_matches('$').to_owned())
-}
-
-fn text(text: &str, chars: usize) -> String {
-    match text.char_indices().nth(chars) {
-        None => format!("{text:?}"),
-        Some((end, _)) => format!("{:?}… ({} bytes)", &text[..end], text.len()),
+    match class {
+        Object::Class(class) => Some(short_name(graph[*class].name()).trim_end_matches('$')),
+        _ => None,
     }
-}
-
-fn clean(text: &str) -> String {
-    crate::printable::Clean(text).to_string()
 }
 
 #[cfg(test)]

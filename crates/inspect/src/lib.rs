@@ -43,6 +43,7 @@ mod outlet;
 mod printable;
 pub mod probe;
 pub mod recording;
+mod room;
 mod story;
 mod tap;
 mod text;
