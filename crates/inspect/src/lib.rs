@@ -34,6 +34,8 @@ mod decoded;
 mod direction;
 mod event;
 mod filter;
+#[doc(hidden)]
+pub mod fuzz;
 mod hex;
 mod input;
 mod java_json;
