@@ -63,6 +63,8 @@ pub struct Told {
 pub struct Story {
     style: Style,
     asked: HashMap<(u64, Direction, i64), Asked>,
+    /// About how many bytes these take.
+    asked_bytes: usize,
     problems: u64,
     /// Frames that the filter held back.
     held_back: u64,
@@ -77,8 +79,15 @@ struct Asked {
     class: Option<String>,
 }
 
-/// More than anybody has in mind; more would be a peer that never answers.
-const MOST_ASKED: usize = 100_000;
+impl Asked {
+    fn weight(&self) -> usize {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        size_of::<Self>() + self.subject.len() + length(&self.endpoint) + length(&self.class)
+    }
+}
+
+/// More than anybody has in mind; more would be a peer that never answers. Names may have 64 KiB each.
+const MOST_ASKED_BYTES: usize = 32 << 20;
 
 const LIMITS: Limits = Limits {
     depth: 128,
@@ -94,6 +103,7 @@ impl Story {
         Self {
             style,
             asked: HashMap::new(),
+            asked_bytes: 0,
             problems: 0,
             held_back: 0,
         }
@@ -126,8 +136,11 @@ impl Story {
             } if excerpt.length > 0 => self.frame(event, *direction, excerpt, Some(*arrived)),
             what => {
                 if matches!(what, What::Closed) {
-                    self.asked
-                        .retain(|(connection, ..), _| *connection != event.connection);
+                    self.asked.retain(|(connection, ..), asked| {
+                        let stays = *connection != event.connection;
+                        self.asked_bytes -= if stays { 0 } else { asked.weight() };
+                        stays
+                    });
                 }
                 let is_problem = match what {
                     What::Opaque { encrypted, .. } => !encrypted,
@@ -272,24 +285,30 @@ impl Story {
         let id = decoded.request_id()?.0;
         match decoded.kind()? {
             MessageType::RpcRequest | MessageType::UploadStream | MessageType::MergedBlockMetaRequest => {
-                if self.asked.len() < MOST_ASKED {
-                    let name = || decoded.kind().map_or("request", MessageType::name).to_owned();
-                    let asked = Asked {
-                        at: event.at,
-                        subject: decoded.subject().unwrap_or_else(name),
-                        endpoint: decoded.endpoint().map(str::to_owned),
-                        class: decoded
-                            .content
-                            .as_ref()
-                            .and_then(Content::name)
-                            .map(str::to_owned),
-                    };
+                let name = || decoded.kind().map_or("request", MessageType::name).to_owned();
+                let content = decoded.content.as_ref();
+                let asked = Asked {
+                    at: event.at,
+                    subject: decoded.subject().unwrap_or_else(name),
+                    endpoint: decoded.endpoint().map(str::to_owned),
+                    class: content.and_then(Content::name).map(str::to_owned),
+                };
+                self.take_asked((event.connection, direction, id));
+                let bytes = self.asked_bytes + asked.weight();
+                if bytes <= MOST_ASKED_BYTES {
+                    self.asked_bytes = bytes;
                     self.asked.insert((event.connection, direction, id), asked);
                 }
                 None
             }
-            _ => self.asked.remove(&(event.connection, direction.reversed(), id)),
+            _ => self.take_asked((event.connection, direction.reversed(), id)),
         }
+    }
+
+    fn take_asked(&mut self, key: (u64, Direction, i64)) -> Option<Asked> {
+        let asked = self.asked.remove(&key)?;
+        self.asked_bytes -= asked.weight();
+        Some(asked)
     }
 
     fn prefix(&self, event: &Event, direction: Option<Direction>, offset: Option<u64>) -> String {
@@ -374,5 +393,57 @@ impl std::fmt::Display for Span {
             us if us < 1e6 => write!(f, "{:.2} ms", us / 1e3),
             us => write!(f, "{:.2} s", us / 1e6),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hex::from_hex;
+
+    fn frame(id: u64, body: &[u8], kind: u8) -> Event {
+        let mut data = vec![kind];
+        data.extend(id.to_be_bytes());
+        data.extend((body.len() as u32).to_be_bytes());
+        data.extend(body);
+        Event {
+            connection: 1,
+            at: Duration::ZERO,
+            what: What::Frame {
+                direction: if kind == 3 {
+                    Direction::ToServer
+                } else {
+                    Direction::ToClient
+                },
+                excerpt: Excerpt {
+                    offset: 0,
+                    length: 8 + data.len() as u64,
+                    data: data.into(),
+                },
+            },
+        }
+    }
+
+    #[test]
+    fn requests_that_nobody_answers_take_a_bounded_amount_of_memory() {
+        let name = "x".repeat(60_000);
+        let envelope = [&from_hex(b"0000ea60").unwrap()[..], name.as_bytes(), b"\x01\x01x"].concat();
+        let mut story = Story::new(Style::default());
+        for id in 0..1000 {
+            story.tell(&frame(id, &envelope, 3));
+        }
+        assert!((100..500).contains(&story.asked.len()), "{}", story.asked.len());
+        assert!(story.asked_bytes <= MOST_ASKED_BYTES);
+        for _ in 0..2 {
+            story.tell(&frame(0, &envelope, 3));
+        }
+        let told = story.tell(&frame(0, b"\x01\0", 4)).unwrap();
+        assert!(told.head.contains(" after x to "), "{}", told.head);
+        story.tell(&Event {
+            connection: 1,
+            at: Duration::ZERO,
+            what: What::Closed,
+        });
+        assert_eq!((story.asked.len(), story.asked_bytes), (0, 0));
     }
 }
