@@ -30,18 +30,26 @@ impl Refusal {
         const EXPECTED: &str = ", local class serialVersionUID = ";
         text.match_indices(REASON).find_map(|(at, _)| {
             let class = text[..at].rsplit([' ', '\n', '\t']).next()?;
-            let (sent, rest) = text[at + REASON.len()..].split_once(EXPECTED)?;
-            let end = rest
-                .char_indices()
-                .find(|(at, character)| !(character.is_ascii_digit() || *at == 0 && *character == '-'));
-            let expected = &rest[..end.map_or(rest.len(), |(at, _)| at)];
+            // Nothing is looked for further on: the text may be long, and the reason be there often.
+            let (sent, rest) = number(&text[at + REASON.len()..])?;
+            let (expected, _) = number(rest.strip_prefix(EXPECTED)?)?;
             Some(Self {
                 class: (!class.is_empty()).then(|| class.to_owned())?,
-                sent: sent.parse().ok()?,
-                expected: expected.parse().ok()?,
+                sent,
+                expected,
             })
         })
     }
+}
+
+/// Reads the number at the front of a text; returns also what follows.
+fn number(text: &str) -> Option<(i64, &str)> {
+    let end = text
+        .bytes()
+        .enumerate()
+        .find(|(at, byte)| !(byte.is_ascii_digit() || *at == 0 && *byte == b'-'));
+    let (number, rest) = text.split_at(end.map_or(text.len(), |(at, _)| at));
+    Some((number.parse().ok()?, rest))
 }
 
 #[cfg(test)]
@@ -60,6 +68,22 @@ mod tests {
         ] {
             assert_eq!(Refusal::find(text), None, "{text}");
         }
+    }
+
+    /// A peer can send megabytes of it.
+    #[test]
+    fn a_text_that_begins_to_refuse_again_and_again_is_read_once() {
+        let begins = "a.B; local class incompatible: stream classdesc serialVersionUID = ".repeat(50_000);
+        let begun = std::time::Instant::now();
+        for end in ["", "1, local class serialVersionUID = 2"] {
+            let found = Refusal::find(&format!("{begins}{end}"));
+            assert_eq!(found.is_some(), !end.is_empty());
+        }
+        assert!(
+            begun.elapsed() < std::time::Duration::from_secs(5),
+            "{:?}",
+            begun.elapsed()
+        );
     }
 
     #[test]
