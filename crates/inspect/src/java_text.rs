@@ -629,7 +629,7 @@ mod tests {
             let level = level.with("_1", "Ljava/lang/Object;", last);
             last = encoder.instance(vec![level.with("_2", "Ljava/lang/Object;", last)]);
         }
-        let graph = encoder.finish(last);
+        let graph = encoder.finish(last).unwrap();
         assert!(java_to_text(&graph, &Bounds::BRIEF).lines().count() < 200);
     }
 }

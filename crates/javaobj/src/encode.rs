@@ -55,6 +55,18 @@ pub enum EncodeError {
     /// Java has nothing of this kind.
     #[error("{0}")]
     Unsupported(String),
+    /// The peer's class has a field of another type.
+    #[error("the field {field} of {class} has the type {kind:?} and cannot hold {value}")]
+    Misfit {
+        /// The class.
+        class: String,
+        /// The field.
+        field: String,
+        /// What the field holds.
+        kind: FieldKind,
+        /// What it should hold.
+        value: String,
+    },
     /// The graph cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -77,7 +89,7 @@ pub fn to_bytes<T: ToJava + ?Sized>(value: &T, table: &ClassTable) -> Result<Vec
 pub fn to_graph<T: ToJava + ?Sized>(value: &T, table: &ClassTable) -> Result<Graph, EncodeError> {
     let mut encoder = Encoder::new(table);
     let root = encoder.object(value)?;
-    Ok(encoder.finish(root))
+    encoder.finish(root)
 }
 
 /// A graph under construction, for one peer.
@@ -89,6 +101,8 @@ pub struct Encoder<'t> {
     type_names: HashMap<String, ObjectId>,
     /// Objects of which a JVM has only one: modules, enum constants, empty lists.
     singletons: HashMap<String, Value>,
+    /// The first value that its field cannot hold.
+    misfit: Option<EncodeError>,
 }
 
 /// The data of one class of an object's hierarchy, by name.
@@ -165,13 +179,21 @@ impl<'t> Encoder<'t> {
             classes: HashMap::new(),
             type_names: HashMap::new(),
             singletons: HashMap::new(),
+            misfit: None,
         }
     }
 
     /// Ends the graph with one value at its top level.
-    pub fn finish(mut self, root: Value) -> Graph {
+    ///
+    /// # Errors
+    ///
+    /// Returns [`EncodeError::Misfit`] when an [instance](Self::instance) has a field that cannot hold what it was given.
+    pub fn finish(mut self, root: Value) -> Result<Graph, EncodeError> {
         self.graph.push(Content::Value(root));
-        self.graph
+        match self.misfit {
+            Some(error) => Err(error),
+            None => Ok(self.graph),
+        }
     }
 
     /// Returns what is known of the peer's classes.
@@ -252,7 +274,8 @@ impl<'t> Encoder<'t> {
     /// Adds an object with the given data, superclasses first.
     ///
     /// Where the table knows the class, the object gets that class's superclasses and fields: fields that are not given
-    /// are zero or null, and given ones that the class has not are left out. So a struct can serve several versions.
+    /// are zero or null, and given ones that the class has not are left out. So a struct can serve several versions. Numbers
+    /// take the width that the class has, if they fit; what does not is told by [`finish`](Self::finish).
     ///
     /// # Panics
     ///
@@ -266,21 +289,25 @@ impl<'t> Encoder<'t> {
         let parts = classes.into_iter().map(|class| {
             let desc = &self.graph[class];
             let level = given.remove(desc.name());
-            let kinds: Vec<_> = desc
+            let given: Vec<_> = desc
                 .fields()
                 .iter()
                 .map(|field| {
-                    let fields = level.iter().flat_map(|level| &level.fields);
-                    let value = fields.clone().find(|given| given.name == field.name);
-                    (field.kind, value.map(|given| given.value))
+                    let mut fields = level.iter().flat_map(|level| &level.fields);
+                    let given = fields.find(|given| given.name == field.name);
+                    (field.kind, given.map(|given| given.value))
                 })
                 .collect();
             let has_annotation = desc.flags().has_annotation();
-            let fields = kinds
+            let fields = given
                 .into_iter()
-                .map(|(kind, value)| match value {
-                    Some(value) => self.fit(value, kind),
-                    None => Value::default_of(kind),
+                .enumerate()
+                .map(|(at, (kind, given))| {
+                    let fitting = given.and_then(|value| self.fit(value, kind));
+                    if let (Some(value), None) = (given, fitting) {
+                        self.misfit(class, at, value);
+                    }
+                    fitting.unwrap_or(Value::default_of(kind))
                 })
                 .collect();
             let annotation = level.map(|level| level.annotation).unwrap_or_default();
@@ -359,21 +386,45 @@ impl<'t> Encoder<'t> {
         value
     }
 
-    /// Makes a value fit a field: in a box, or out of it.
-    fn fit(&mut self, value: Value, kind: FieldKind) -> Value {
+    /// Makes a value fit a field: in a box, or out of it, or as a number of another width.
+    fn fit(&mut self, value: Value, kind: FieldKind) -> Option<Value> {
         if value.fits(kind) {
-            return value;
+            return Some(value);
         }
         if !kind.is_primitive() {
-            return self.boxed(value);
+            return Some(self.boxed(value));
         }
-        let unboxed = self
-            .graph
-            .instance(value)
-            .and_then(|instance| instance.field("value"));
-        unboxed
-            .filter(|value| value.fits(kind))
-            .unwrap_or(Value::default_of(kind))
+        let boxed = self.graph.instance(value);
+        let plain = boxed.and_then(|boxed| boxed.field("value")).unwrap_or(value);
+        let integer = plain.integer();
+        Some(match (kind, plain) {
+            _ if plain.fits(kind) => plain,
+            // As for Scala, which has no number that is null.
+            (_, Value::Null) => Value::default_of(kind),
+            (FieldKind::Byte, _) => Value::Byte(integer?.try_into().ok()?),
+            (FieldKind::Short, _) => Value::Short(integer?.try_into().ok()?),
+            (FieldKind::Int, _) => Value::Int(integer?.try_into().ok()?),
+            (FieldKind::Long, _) => Value::Long(integer?),
+            (FieldKind::Double, Value::Float(value)) => Value::Double(value.into()),
+            _ => return None,
+        })
+    }
+
+    /// Remembers that a field cannot hold a value.
+    #[cold]
+    fn misfit(&mut self, class: ClassId, field: usize, value: Value) {
+        let desc = &self.graph[class];
+        let field = &desc.fields()[field];
+        let error = EncodeError::Misfit {
+            class: desc.name().to_owned(),
+            field: field.name.clone(),
+            kind: field.kind,
+            value: match self.graph.class_name(value) {
+                Some(class) => class.to_owned(),
+                None => format!("{value:?}"),
+            },
+        };
+        self.misfit.get_or_insert(error);
     }
 
     /// Returns the descriptor of the class of a level, and makes those of its superclasses.

@@ -49,6 +49,17 @@ impl Value {
         }
     }
 
+    /// Returns an integer of any width.
+    pub(crate) fn integer(self) -> Option<i64> {
+        Some(match self {
+            Self::Byte(number) => number.into(),
+            Self::Short(number) => number.into(),
+            Self::Int(number) => number.into(),
+            Self::Long(number) => number,
+            _ => return None,
+        })
+    }
+
     /// Tells whether a field of this kind can hold the value.
     pub fn fits(self, kind: FieldKind) -> bool {
         match self {

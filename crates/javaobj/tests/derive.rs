@@ -328,6 +328,43 @@ fn fields_that_a_version_lacks_are_left_out_and_filled_in() {
 }
 
 #[test]
+fn numbers_take_the_width_that_the_version_has() {
+    let mut address = NewerAddress {
+        host: "h".to_owned(),
+        rack: "r".to_owned(),
+        port: 7,
+    };
+    let bytes = write(&address, "4.1.4");
+    assert_eq!(read::<RpcAddress>(&bytes).unwrap().port, 7);
+
+    address.port = 1 << 40;
+    assert_eq!(
+        to_bytes(&address, &ClassTable::default())
+            .unwrap_err()
+            .to_string(),
+        "the field port of org.apache.spark.rpc.RpcAddress has the type Int and cannot hold Long(1099511627776)"
+    );
+}
+
+#[test]
+fn what_a_field_of_the_version_cannot_hold_is_an_error() {
+    #[derive(JavaObject)]
+    #[java(class = "org.apache.spark.rpc.RpcAddress")]
+    struct Wrong {
+        host: String,
+        port: String,
+    }
+    let wrong = Wrong {
+        host: "h".to_owned(),
+        port: "7".to_owned(),
+    };
+    assert_eq!(
+        to_bytes(&wrong, &ClassTable::default()).unwrap_err().to_string(),
+        "the field port of org.apache.spark.rpc.RpcAddress has the type Int and cannot hold java.lang.String"
+    );
+}
+
+#[test]
 fn errors_name_class_and_field() {
     #[derive(Debug, PartialEq, JavaObject)]
     #[java(class = "org.apache.spark.rpc.RpcAddress")]

@@ -26,17 +26,6 @@ fn unboxed(value: Value, input: &Decoder<'_>) -> Value {
     object.and_then(|object| object.field("value")).unwrap_or(value)
 }
 
-/// Returns an integer of any width.
-fn integer(value: Value) -> Option<i64> {
-    Some(match value {
-        Value::Byte(number) => number.into(),
-        Value::Short(number) => number.into(),
-        Value::Int(number) => number.into(),
-        Value::Long(number) => number,
-        _ => return None,
-    })
-}
-
 macro_rules! integers {
     ($($rust:ty => $java:ident, $descriptor:literal, $class:literal;)*) => {$(
         impl ToJava for $rust {
@@ -56,7 +45,7 @@ macro_rules! integers {
         impl FromJava for $rust {
             fn from_java(value: Value, input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
                 let plain = unboxed(value, input);
-                let number = integer(plain).ok_or_else(|| input.expected(value, $class))?;
+                let number = plain.integer().ok_or_else(|| input.expected(value, $class))?;
                 number.try_into().map_err(|_| DecodeError::OutOfRange {
                     value: number.to_string(),
                     into: stringify!($rust),
