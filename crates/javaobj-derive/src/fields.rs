@@ -62,9 +62,10 @@ impl Field<'_> {
         // Errors about a type that is no Java value point at the type.
         let span = ty.span();
         let described = if self.attributes.nullable {
-            inner_of_option(ty)?
+            let inner = inner_of_option(ty)?;
+            quote_spanned!(span=> ::spark_rpc_javaobj::Nullable<#inner>)
         } else {
-            ty
+            quote!(#ty)
         };
         let descriptor = match &self.attributes.ty {
             Some(descriptor) => quote!(::std::borrow::Cow::Borrowed(#descriptor)),

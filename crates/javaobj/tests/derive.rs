@@ -246,6 +246,8 @@ struct Derived {
     boxed: i32,
     #[java(nullable)]
     address: Option<RpcAddress>,
+    #[java(nullable)]
+    limit: Option<i32>,
     #[java(default)]
     added_later: Vec<String>,
 }
@@ -257,6 +259,7 @@ fn classes_that_no_table_knows_are_described_by_the_struct() {
         own: "mine".to_owned(),
         boxed: 6,
         address: None,
+        limit: None,
         added_later: vec!["x".to_owned()],
     };
     for version in VERSIONS {
@@ -286,6 +289,7 @@ fn classes_that_no_table_knows_are_described_by_the_struct() {
             "Lscala/collection/immutable/Seq; addedLater",
             "Lorg/apache/spark/rpc/RpcAddress; address",
             "Ljava/lang/Object; boxed",
+            "Ljava/lang/Integer; limit",
             "Ljava/lang/String; value",
         ]
     );

@@ -281,6 +281,7 @@ fn arrays() {
     elements(&[0.5_f32]);
     elements(&[-0.5_f64]);
     elements(&[String::new()]);
+    elements(&[Nullable(Some(7)), Nullable(None)]);
     let tuples = JavaArray::of("scala.Tuple2", vec![("a".to_owned(), "b".to_owned())]);
     let bytes = to_bytes(&tuples, &table("4.1.4")).unwrap();
     assert_eq!(

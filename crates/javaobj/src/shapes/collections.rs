@@ -125,16 +125,17 @@ impl<T: ToJava> ToJava for JavaArray<T> {
             .iter()
             .map(|element| element.to_java(out))
             .collect::<Result<_, _>>()?;
-        /// Takes the numbers out of the values, all of which are of one kind.
+        let unsuitable = || EncodeError::Unsupported(format!("an element that is none of {class}"));
+        /// Takes the numbers out of the values, all of which must be of one kind.
         macro_rules! numbers {
             ($kind:ident) => {
                 plain
                     .iter()
-                    .filter_map(|value| match value {
-                        Value::$kind(number) => Some(*number),
-                        _ => None,
+                    .map(|value| match value {
+                        Value::$kind(number) => Ok(*number),
+                        _ => Err(unsuitable()),
                     })
-                    .collect()
+                    .collect::<Result<_, _>>()?
             };
         }
         let elements = match class.as_bytes() {

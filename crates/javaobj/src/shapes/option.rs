@@ -51,8 +51,20 @@ pub struct Nullable<T>(
 );
 
 impl<T: ToJava> ToJava for Nullable<T> {
+    /// That of the box for numbers and truth values, since no others can be null.
     fn descriptor(scala: Scala) -> Cow<'static, str> {
-        T::descriptor(scala)
+        let plain = T::descriptor(scala);
+        Cow::Borrowed(match &*plain {
+            "Z" => "Ljava/lang/Boolean;",
+            "B" => "Ljava/lang/Byte;",
+            "C" => "Ljava/lang/Character;",
+            "S" => "Ljava/lang/Short;",
+            "I" => "Ljava/lang/Integer;",
+            "J" => "Ljava/lang/Long;",
+            "F" => "Ljava/lang/Float;",
+            "D" => "Ljava/lang/Double;",
+            _ => return plain,
+        })
     }
 
     fn to_java(&self, out: &mut Encoder<'_>) -> Result<Value, EncodeError> {
