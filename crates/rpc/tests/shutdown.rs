@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use spark_rpc::config::RpcConf;
 use spark_rpc::{
-    AskError, BoxError, Handled, RpcCallContext, RpcEndpoint, RpcEnv, SendError, SetupError, ShutdownReport,
+    AskError, BoxError, EndpointContext, Handled, RpcCallContext, RpcEndpoint, RpcEndpointRef, RpcEnv,
+    SendError, SetupError, ShutdownReport,
 };
 use support::lab::{Lab, LabInbound};
 use support::messages::*;
@@ -282,6 +283,53 @@ async fn a_handler_that_awaits_the_end_of_its_env_is_what_holds_it_up() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("Failed to connect"), "{error}");
+}
+
+/// Says goodbye to somebody in another env when it stops.
+struct Polite(RpcEndpointRef, Arc<Mutex<Option<Result<String, AskError>>>>);
+
+impl RpcEndpoint for Polite {
+    type Inbound = LabInbound;
+
+    async fn handle(&mut self, _: LabInbound, _: &RpcCallContext) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    async fn on_stop(&mut self, _: &EndpointContext) -> Result<(), BoxError> {
+        self.0.send(Note(7))?;
+        let answer = self.0.ask(Echo("goodbye".into())).await;
+        *self.1.lock().unwrap() = Some(answer);
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_stops_with_its_env_can_still_say_goodbye_to_others() {
+    let pair = Pair::new().await;
+    let lab = Lab::default();
+    pair.server.setup_endpoint("lab", lab.clone()).unwrap();
+    // One way leads over a connection that is there, the other over one that has to be made first.
+    let known = pair.far("lab").await;
+    let new = pair.net.host("other");
+    let other = support::server(&new, 7078, RpcConf::default()).await;
+    let lab_there = Lab::default();
+    other.setup_endpoint("lab", lab_there.clone()).unwrap();
+    let unknown = pair
+        .client
+        .endpoint_ref("spark://lab@other:7078".parse().unwrap());
+
+    let answers = [Arc::default(), Arc::default()];
+    for (name, reference, answer) in [("one", known, &answers[0]), ("two", unknown, &answers[1])] {
+        let polite = Polite(reference, Arc::clone(answer));
+        pair.client.setup_endpoint(name, polite).unwrap();
+    }
+    let report = pair.client.shutdown().await;
+    assert!(report.is_clean(), "{report:?}");
+    for answer in &answers {
+        let answer = answer.lock().unwrap().take();
+        assert_eq!(answer.unwrap().unwrap(), "goodbye");
+    }
+    assert_eq!((lab.log.count("note 7"), lab_there.log.count("note 7")), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]

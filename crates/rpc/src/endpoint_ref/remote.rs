@@ -22,7 +22,7 @@ use crate::outbox::{OutboxMessage, OutboxSlot, PeerError, PeerSend};
 
 impl RpcEndpointRef {
     pub(super) fn send_remote<M: OneWay>(&self, route: &RemoteRoute, message: &M) -> Result<(), SendError> {
-        if route.env.is_stopped() {
+        if route.env.is_sealed() {
             return Err(SendError::EnvStopped);
         }
         with_frame_buffer(|frame| {
@@ -77,7 +77,7 @@ impl RpcEndpointRef {
         message: M,
         meta: &Meta,
     ) -> State<M::Reply> {
-        if route.env.is_stopped() {
+        if route.env.is_sealed() {
             return State::Failed(Some(AskError::EnvStopped));
         }
         let lessons = route.memory.lessons();

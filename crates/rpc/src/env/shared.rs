@@ -56,6 +56,9 @@ pub(crate) struct EnvShared {
     pub(super) strangers: AtomicU64,
     pub(super) tasks: Mutex<Vec<AbortHandle>>,
     pub(super) stopped: AtomicBool,
+    /// Nothing goes to other envs any more. Set after `stopped`, when the endpoints have ended: until then they may say
+    /// goodbye.
+    sealed: AtomicBool,
     pub(super) report: watch::Sender<Option<ShutdownReport>>,
     pub(super) dropped: AtomicU64,
     pub(super) unreadable: AtomicU64,
@@ -114,6 +117,7 @@ impl EnvShared {
             strangers: AtomicU64::new(1),
             tasks: Mutex::default(),
             stopped: AtomicBool::new(false),
+            sealed: AtomicBool::new(false),
             report: watch::Sender::new(None),
             dropped: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
@@ -143,8 +147,17 @@ impl EnvShared {
         self.address.get()
     }
 
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
+    /// Whether messages to other envs are refused.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::Acquire)
+    }
+
+    /// Lets nothing more go to other envs; what waits for a connection fails.
+    pub(super) fn seal(&self) {
+        self.sealed.store(true, Ordering::Release);
+        for peer in lock(&self.peers).values() {
+            peer.close();
+        }
     }
 
     pub(crate) fn outbox_bounds(&self) -> Bounds {
@@ -171,7 +184,7 @@ impl EnvShared {
             Arc::downgrade(self),
             self.outbox_bounds(),
         ));
-        if self.is_stopped() {
+        if self.is_sealed() {
             peer.close();
         }
         peers.insert(address.clone(), Arc::clone(&peer));

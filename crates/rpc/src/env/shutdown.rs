@@ -67,9 +67,7 @@ impl EnvShared {
         }
         self.dispatcher.abort_all();
 
-        for peer in lock(&self.peers).values() {
-            peer.close();
-        }
+        self.seal();
         let left = until
             .saturating_duration_since(tokio::time::Instant::now())
             .max(SHORTEST_FLUSH);
@@ -111,9 +109,7 @@ impl EnvShared {
     pub(super) fn abort(&self) {
         self.stopped.store(true, Ordering::Release);
         self.dispatcher.abort_all();
-        for peer in lock(&self.peers).values() {
-            peer.close();
-        }
+        self.seal();
         if let Some(server) = lock(&self.server).take() {
             server.abort();
         }
