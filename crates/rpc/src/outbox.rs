@@ -176,12 +176,17 @@ impl Peer {
     }
 
     async fn connect(self: Arc<Self>, env: &EnvShared) {
-        let Ok(_turn) = env.connecting.acquire().await else {
-            return;
-        };
         let address = &self.address;
-        tracing::debug!(peer = %address, "connecting");
-        match env.create_client(address).await {
+        let created = {
+            // The turn ends with the connect: a peer that does not read what has waited for it must not keep others
+            // from connecting.
+            let Ok(_turn) = env.connecting.acquire().await else {
+                return;
+            };
+            tracing::debug!(peer = %address, "connecting");
+            env.create_client(address).await
+        };
+        match created {
             Ok(client) => self.connected(client).await,
             Err(error) => {
                 tracing::warn!(peer = %address, %error, "cannot connect");

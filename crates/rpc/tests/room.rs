@@ -132,6 +132,40 @@ async fn a_large_message_waits_for_as_much_room_as_it_needs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_does_not_read_what_has_waited_for_it_keeps_nobody_from_connecting() {
+    let settings = MemorySettings {
+        send_buffer: 256,
+        ..MemorySettings::default()
+    };
+    let net = MemoryNetwork::with_settings(1, settings);
+    let mut crowded = RpcConf::default();
+    crowded.inbox.max_messages = 1;
+    let slow = server(&net.host("slow"), 7077, crowded).await;
+    let lab = Lab::default();
+    let near = slow.setup_endpoint("lab", lab.clone()).unwrap();
+    near.send(Block()).unwrap();
+    lab.log.has("blocked").await;
+    let quick = server(&net.host("quick"), 7077, RpcConf::default()).await;
+    quick.setup_endpoint("lab", Lab::default()).unwrap();
+
+    let mut conf = RpcConf::default().with_max_connecting(1);
+    conf.transport.write_queue_max_bytes = 4_096;
+    let client = client(&net.host("client"), conf).await;
+    let to_slow = client.endpoint_ref("spark://lab@slow:7077".parse().unwrap());
+    for _ in 0..5 {
+        to_slow.send(Bulk(vec![0; 3_000])).unwrap();
+    }
+    settle().await;
+    let to_quick = client.endpoint_ref("spark://lab@quick:7077".parse().unwrap());
+    let answer = to_quick.ask_within(Echo("here".into()), ms(1_000)).await;
+    assert_eq!(answer.unwrap(), "here");
+    lab.gate.open(1);
+    lab.log
+        .until(|entries| entries.iter().filter(|entry| *entry == "bulk 3000").count() == 5)
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_waits_for_room_in_the_endpoint_that_has_the_name_now() {
     let mut conf = RpcConf::default();
     conf.inbox.max_messages = 1;
