@@ -160,12 +160,25 @@ impl Dispatcher {
         }
     }
 
-    /// Frees the name at once; what is queued is still handled.
+    /// Stops whoever has the name. The name is free at once; what is queued is still handled.
     pub(crate) fn stop(&self, name: &str) {
+        self.stop_if(name, |_| true);
+    }
+
+    /// Stops this very endpoint. Its name may be another one's by now, and that one goes on.
+    pub(crate) fn stop_one(&self, mailbox: &Arc<dyn Mailbox>) {
+        self.stop_if(mailbox.name(), |named| Arc::ptr_eq(named, mailbox));
+    }
+
+    fn stop_if(&self, name: &str, meant: impl FnOnce(&Arc<dyn Mailbox>) -> bool) {
         let mut registry = self.write();
-        let Some(id) = registry.names.remove(name) else {
+        let Some(&id) = registry.names.get(name) else {
             return;
         };
+        if !meant(&registry.open[&id].mailbox) {
+            return;
+        }
+        registry.names.remove(name);
         registry.listeners.remove(&id);
         if let Some(entry) = registry.open.remove(&id) {
             let mailbox = Arc::clone(&entry.mailbox);

@@ -334,10 +334,13 @@ impl EndpointContext {
         self.env.upgrade()
     }
 
-    /// Stops the endpoint (Spark's `RpcEndpoint.stop`): messages queued so far are still handled.
+    /// Stops the endpoint (Spark's `RpcEndpoint.stop`): messages queued so far are still handled. Without effect when it
+    /// is stopped already, also if another endpoint has its name by now.
     pub fn stop(&self) {
-        if let (Some(env), Some(reference)) = (self.env.upgrade(), self.self_ref()) {
-            env.stop(&reference);
+        if let (Some(env), Some(reference)) = (self.env.upgrade(), self.self_ref())
+            && let Some(mailbox) = reference.mailbox()
+        {
+            env.shared().dispatcher.stop_one(mailbox);
         }
     }
 }

@@ -379,10 +379,10 @@ impl RpcEnv {
         self.shared().dispatcher.contains(name)
     }
 
-    /// Stops an endpoint of this env. Its name is free at once; messages queued so far are still handled, then `on_stop`
-    /// runs. Without effect for one that is stopped already or is in another env.
+    /// Stops the endpoint of this env that has the reference's name. The name is free at once; messages queued so far
+    /// are still handled, then `on_stop` runs. Without effect for one that is stopped already or is in another env.
     pub fn stop(&self, endpoint: &RpcEndpointRef) {
-        if endpoint.is_local() {
+        if endpoint.is_local() && endpoint.env().is_some_and(|env| Arc::ptr_eq(env, self.shared())) {
             self.shared().dispatcher.stop(endpoint.name());
         }
     }

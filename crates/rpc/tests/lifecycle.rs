@@ -100,6 +100,19 @@ async fn a_far_reference_stops_nothing() {
     assert_eq!(far.ask(Sum()).await.unwrap(), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_reference_of_another_env_of_the_same_process_stops_nothing() {
+    let one = RpcEnv::builder("one").client_mode().start().await.unwrap();
+    let two = RpcEnv::builder("two").client_mode().start().await.unwrap();
+    let (here, there) = (
+        one.setup_endpoint("lab", Lab::default()).unwrap(),
+        two.setup_endpoint("lab", Lab::default()).unwrap(),
+    );
+    one.stop(&there);
+    assert_eq!(here.ask(Sum()).await.unwrap(), 0);
+    assert_eq!(there.ask(Sum()).await.unwrap(), 0);
+}
+
 /// ENV-07
 #[tokio::test(start_paused = true)]
 async fn an_error_or_panic_of_a_callback_goes_to_on_error_and_ends_nothing() {
@@ -452,6 +465,34 @@ async fn an_endpoint_can_stop_itself() {
     assert_eq!(log.len(2).await, ["handled", "stopped"]);
     assert!(!env.has_endpoint("once"));
     assert!(once.send(Note(2)).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_stops_itself_late_does_not_stop_the_next_one_of_its_name() {
+    /// Waits at its gate, then stops itself.
+    struct Slow(Log, Gate);
+    impl RpcEndpoint for Slow {
+        type Inbound = support::lab::LabInbound;
+
+        async fn handle(&mut self, _: Self::Inbound, call: &RpcCallContext) -> Result<(), BoxError> {
+            self.1.0.acquire().await?.forget();
+            call.stop();
+            self.0.push("stopped itself");
+            Ok(())
+        }
+    }
+    let env = RpcEnv::builder("env").client_mode().start().await.unwrap();
+    let (log, gate) = (Log::default(), Gate::default());
+    let reference = env
+        .setup_endpoint("lab", Slow(log.clone(), gate.clone()))
+        .unwrap();
+    reference.send(Note(1)).unwrap();
+    settle().await;
+    env.stop(&reference);
+    env.setup_endpoint("lab", Lab::default()).unwrap();
+    gate.open(1);
+    log.has("stopped itself").await;
+    assert_eq!(reference.ask(Sum()).await.unwrap(), 0);
 }
 
 #[tokio::test(start_paused = true)]
