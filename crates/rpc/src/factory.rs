@@ -259,13 +259,17 @@ fn endpoint_threads(threads: usize) -> Result<tokio::runtime::Runtime, StartErro
 /// The lowest port that may be asked for by number.
 const LOWEST_PORT: u16 = 1024;
 
-/// Makes an env step by step; see [`RpcEnv::builder`].
+/// Makes an env step by step; see [`RpcEnv::builder`]. The order of the steps does not matter: a
+/// [`secret`](Self::secret) stays, whatever settings are given before or after it.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct RpcEnvBuilder {
     factory: RpcEnvFactory,
     config: RpcEnvConfig,
     bind: Option<String>,
+    secret: Option<Secret>,
+    network: Option<Arc<dyn Network>>,
+    security: Option<Arc<dyn SecurityManager>>,
 }
 
 impl RpcEnv {
@@ -275,6 +279,9 @@ impl RpcEnv {
             factory: RpcEnvFactory::new(),
             config: RpcEnvConfig::new(name),
             bind: None,
+            secret: None,
+            network: None,
+            security: None,
         }
     }
 }
@@ -312,19 +319,19 @@ impl RpcEnvBuilder {
 
     /// Uses another network than TCP.
     pub fn network(mut self, network: Arc<dyn Network>) -> Self {
-        self.factory = self.factory.network(network);
+        self.network = Some(network);
         self
     }
 
     /// Lets `manager` decide who may connect, and which endpoints those may use.
     pub fn security_manager(mut self, manager: Arc<dyn SecurityManager>) -> Self {
-        self.factory = self.factory.security_manager(manager);
+        self.security = Some(manager);
         self
     }
 
     /// Lets in only who knows `secret`, and encrypts with AES-GCM.
     pub fn secret(mut self, secret: Secret) -> Self {
-        self.config.conf = self.config.conf.with_secret(secret);
+        self.secret = Some(secret);
         self
     }
 
@@ -341,13 +348,30 @@ impl RpcEnvBuilder {
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing running.
-    pub async fn start(mut self) -> Result<RpcEnv, StartError> {
-        if let Some(bind) = self.bind.take() {
+    pub async fn start(self) -> Result<RpcEnv, StartError> {
+        let Self {
+            mut factory,
+            mut config,
+            bind,
+            secret,
+            network,
+            security,
+        } = self;
+        if let Some(bind) = bind {
             let address: RpcAddress = bind.parse()?;
-            self.config.bind_address = address.host().to_owned();
-            self.config.port = address.port();
+            config.bind_address = address.host().to_owned();
+            config.port = address.port();
         }
-        self.factory.create(self.config).await
+        if let Some(secret) = secret {
+            config.conf = config.conf.with_secret(secret);
+        }
+        if let Some(network) = network {
+            factory = factory.network(network);
+        }
+        if let Some(manager) = security {
+            factory = factory.security_manager(manager);
+        }
+        factory.create(config).await
     }
 }
 

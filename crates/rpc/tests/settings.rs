@@ -5,11 +5,13 @@ mod support;
 use std::time::Duration;
 
 use spark_rpc::config::{ConfError, RpcConf, SparkConf};
-use spark_rpc::{AskError, ConnectError, RpcEnv, StartError};
+use spark_rpc::security::Secret;
+use spark_rpc::{AskError, ConnectError, RpcEnv, RpcEnvFactory, StartError};
+use spark_rpc_testkit::MemoryNetwork;
 use support::lab::Lab;
 use support::messages::*;
 use support::observe::capture;
-use support::{Pair, client, server};
+use support::{Pair, client, network, server};
 
 #[tokio::test]
 async fn an_env_refuses_settings_that_cannot_be_and_names_the_key() {
@@ -37,6 +39,22 @@ async fn an_env_refuses_settings_that_cannot_be_and_names_the_key() {
         error.to_string().contains("spark.rpc.io.numConnectionsPerPeer"),
         "{error}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_builder_keeps_what_it_was_given_whatever_comes_later() {
+    let net = MemoryNetwork::new(1);
+    let env = RpcEnv::builder("env")
+        .secret(Secret::new("open sesame").unwrap())
+        .network(network(&net.host("server")))
+        .bind("server:7077")
+        .conf(RpcConf::default())
+        .factory(RpcEnvFactory::new())
+        .start()
+        .await
+        .unwrap();
+    assert!(env.conf().security.secret.is_some(), "the settings have none");
+    assert_eq!(env.address().unwrap().host(), "server");
 }
 
 #[tokio::test]
