@@ -295,7 +295,7 @@ impl<M> Inbox<M> {
         self.closed
     }
 
-    /// Whether `on_stop` has finished.
+    /// Whether `on_stop` has finished, or the owner has [given up](Self::give_up).
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.phase == Phase::Stopped
@@ -319,8 +319,11 @@ impl<M> Inbox<M> {
         self.load
     }
 
-    /// Takes out everything that waits, for an owner that gives up on its endpoint.
-    pub fn drain(&mut self) -> Vec<M> {
+    /// Ends at once, for an owner whose consumer is gone, and takes out everything that waits. No step comes after this,
+    /// `on_stop` neither; steps that still run may be reported done.
+    pub fn give_up(&mut self) -> Vec<M> {
+        self.closed = true;
+        self.phase = Phase::Stopped;
         self.control_bytes = 0;
         let waiting: Vec<Taken<M>> = self.control.drain(..).chain(self.queue.drain(..)).collect();
         self.load

@@ -445,8 +445,6 @@ fn the_control_lane_has_room_again_once_its_messages_are_taken() {
     fill(&mut inbox);
     inbox.take_control(&mut batch);
     fill(&mut inbox);
-    assert_eq!(inbox.drain(), ["x", "y"]);
-    fill(&mut inbox);
 }
 
 #[test]
@@ -483,20 +481,21 @@ fn events_enter_a_full_inbox_in_order_and_are_refused_only_by_stop() {
 }
 
 #[test]
-fn draining_gives_up_what_waits_and_not_what_runs() {
+fn giving_up_ends_at_once_and_takes_out_what_waits_but_not_what_runs() {
     let mut inbox = started(Delivery::Serial);
     post(&mut inbox, "running");
     inbox.next_step();
     post(&mut inbox, "a");
     post_control(&mut inbox, "x");
     post(&mut inbox, "b");
-    assert_eq!(inbox.drain(), ["x", "a", "b"]);
+    assert_eq!(inbox.give_up(), ["x", "a", "b"]);
+    assert!(inbox.is_stopped() && inbox.is_closed());
     assert_eq!(inbox.load(), Load { items: 1, bytes: 1 });
     inbox.step_done(1, 1);
     assert_eq!(inbox.load(), Load::default());
-    assert_eq!(inbox.drain(), [""; 0]);
-    inbox.stop();
-    assert_eq!(inbox.next_step(), Some(Step::Stop));
+    assert_eq!(inbox.give_up(), [""; 0]);
+    assert_eq!(inbox.next_step(), None, "not even `on_stop`");
+    assert!(!inbox.stop());
 }
 
 #[test]

@@ -319,9 +319,10 @@ impl<I: Inbound> EndpointMailbox<I> {
     /// Gives up: stops at once and drops what waits, which fails its askers.
     pub(crate) fn abandon(&self) {
         let mut state = self.state();
-        state.inbox.stop();
-        let waiting = state.inbox.drain();
+        let waiting = state.inbox.give_up();
         let mut wakers = std::mem::take(&mut state.want_stopped);
+        // Other loops of this endpoint have nothing left to wait for.
+        state.idle.take_all(&mut wakers);
         wakers.append(&mut state.want_room);
         drop(state);
         drop(waiting);

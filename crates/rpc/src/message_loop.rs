@@ -70,7 +70,7 @@ async fn start<E: RpcEndpoint>(
     mailbox: &EndpointMailbox<E::Inbound>,
     context: &EndpointContext,
 ) {
-    let result = callback("on_start", pin!(endpoint.on_start(context))).await;
+    let result = callback("on_start", || endpoint.on_start(context)).await;
     if let Err(error) = result {
         mailbox.start_failed();
         report(endpoint, error, mailbox, context).await;
@@ -84,7 +84,7 @@ async fn stop<E: RpcEndpoint>(
     context: &EndpointContext,
 ) {
     context.clear_self_ref();
-    let result = callback("on_stop", pin!(endpoint.on_stop(context))).await;
+    let result = callback("on_stop", || endpoint.on_stop(context)).await;
     if let Err(error) = result {
         report(endpoint, error, mailbox, context).await;
     }
@@ -172,15 +172,16 @@ async fn run_event<E: RpcEndpoint>(
     let context = &call.endpoint;
     match event.message {
         InboxMessage::RemoteProcessConnected(address) => {
-            callback("on_connected", pin!(endpoint.on_connected(&address, context))).await
+            callback("on_connected", || endpoint.on_connected(&address, context)).await
         }
         InboxMessage::RemoteProcessDisconnected(address) => {
-            let work = pin!(endpoint.on_disconnected(&address, context));
-            callback("on_disconnected", work).await
+            callback("on_disconnected", || endpoint.on_disconnected(&address, context)).await
         }
         InboxMessage::RemoteProcessConnectionError(cause, address) => {
-            let work = pin!(endpoint.on_network_error(&cause, &address, context));
-            callback("on_network_error", work).await
+            callback("on_network_error", || {
+                endpoint.on_network_error(&cause, &address, context)
+            })
+            .await
         }
         InboxMessage::Message(_) => unreachable!("an event is in front"),
     }
@@ -283,7 +284,7 @@ async fn run_step<E: ConcurrentRpcEndpoint>(
 ) {
     let (messages, bytes, result) = match step {
         Step::Start => {
-            let result = callback("on_start", pin!(endpoint.on_start(&context))).await;
+            let result = callback("on_start", || endpoint.on_start(&context)).await;
             if result.is_err() {
                 mailbox.start_failed();
             }
@@ -291,7 +292,7 @@ async fn run_step<E: ConcurrentRpcEndpoint>(
         }
         Step::Stop => {
             context.clear_self_ref();
-            (0, 0, callback("on_stop", pin!(endpoint.on_stop(&context))).await)
+            (0, 0, callback("on_stop", || endpoint.on_stop(&context)).await)
         }
         Step::Deliver(taken) => {
             let result = match taken.message {
@@ -299,20 +300,15 @@ async fn run_step<E: ConcurrentRpcEndpoint>(
                     handle_concurrent(&*endpoint, letter, &mailbox, &context).await
                 }
                 InboxMessage::RemoteProcessConnected(address) => {
-                    callback("on_connected", pin!(endpoint.on_connected(&address, &context))).await
+                    callback("on_connected", || endpoint.on_connected(&address, &context)).await
                 }
                 InboxMessage::RemoteProcessDisconnected(address) => {
-                    callback(
-                        "on_disconnected",
-                        pin!(endpoint.on_disconnected(&address, &context)),
-                    )
-                    .await
+                    callback("on_disconnected", || endpoint.on_disconnected(&address, &context)).await
                 }
                 InboxMessage::RemoteProcessConnectionError(cause, address) => {
-                    callback(
-                        "on_network_error",
-                        pin!(endpoint.on_network_error(&cause, &address, &context)),
-                    )
+                    callback("on_network_error", || {
+                        endpoint.on_network_error(&cause, &address, &context)
+                    })
                     .await
                 }
             };
@@ -322,7 +318,7 @@ async fn run_step<E: ConcurrentRpcEndpoint>(
     };
     if let Err(error) = result {
         mailbox.counters().error();
-        let handled = AssertUnwindSafe(endpoint.on_error(error, &context))
+        let handled = AssertUnwindSafe(async { endpoint.on_error(error, &context).await })
             .catch_unwind()
             .await;
         log_panic_in_on_error(handled, &context);
@@ -343,11 +339,9 @@ async fn handle_concurrent<E: ConcurrentRpcEndpoint>(
     };
     let mut watch = Watch::default();
     watch.begin(letter.content.message(), letter.posted, mailbox, &call);
-    let result = catch(
-        pin!(endpoint.handle(letter.content, &call)),
-        watch.span.as_deref(),
-    )
-    .await;
+    // Called inside of what is caught: a panic before there is a future would take the other handlers of this loop along.
+    let work = async { endpoint.handle(letter.content, &call).await };
+    let result = catch(pin!(work), watch.span.as_deref()).await;
     watch.end(result, mailbox)
 }
 
@@ -371,12 +365,13 @@ async fn catch(
     .await
 }
 
-/// Runs a life-cycle or connection callback; its error and its panic become an [`EndpointError`].
-async fn callback(
+/// Runs a life-cycle or connection callback; its error and its panic, also one before there is a future, become an
+/// [`EndpointError`].
+async fn callback<F: Future<Output = Result<(), BoxError>>>(
     callback: &'static str,
-    work: Pin<&mut impl Future<Output = Result<(), BoxError>>>,
+    work: impl FnOnce() -> F,
 ) -> Result<(), EndpointError> {
-    match catch(work, None).await {
+    match catch(pin!(async { work().await }), None).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(source)) => Err(EndpointError::Callback { callback, source }),
         Err(panic) => Err(panicked(callback, &*panic)),
@@ -397,7 +392,7 @@ async fn report<E: RpcEndpoint>(
     context: &EndpointContext,
 ) {
     mailbox.counters().error();
-    let handled = AssertUnwindSafe(endpoint.on_error(error, context))
+    let handled = AssertUnwindSafe(async { endpoint.on_error(error, context).await })
         .catch_unwind()
         .await;
     log_panic_in_on_error(handled, context);

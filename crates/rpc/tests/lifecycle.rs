@@ -337,6 +337,75 @@ async fn a_panic_in_a_concurrent_handler_is_an_error_of_that_message() {
     log.has("end 1").await;
 }
 
+/// Panics before it has a future to return, which only an impl by hand can.
+struct Hasty;
+
+impl ConcurrentRpcEndpoint for Hasty {
+    type Inbound = support::lab::LabInbound;
+
+    fn handle(
+        &self,
+        message: Self::Inbound,
+        _: &RpcCallContext,
+    ) -> impl Future<Output = Result<(), BoxError>> + Send {
+        if let support::lab::LabInbound::Sum(_, reply) = message {
+            reply.send(1);
+        } else {
+            panic!("Oops!");
+        }
+        std::future::ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_concurrent_handler_that_panics_without_a_future_fails_its_ask_and_nothing_else() {
+    let env = RpcEnv::builder("env").client_mode().start().await.unwrap();
+    let hasty = env.setup_concurrent_endpoint("hasty", Hasty).unwrap();
+    let error = hasty.ask(Echo("x".into())).await.unwrap_err();
+    assert!(matches!(error, AskError::Panicked { .. }), "{error:?}");
+    assert_eq!(hasty.ask(Sum()).await.unwrap(), 1);
+    assert!(env.shutdown().await.is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_serial_handler_that_panics_without_a_future_ends_its_endpoint_and_holds_nothing_up() {
+    struct Hastier(Gate);
+    impl RpcEndpoint for Hastier {
+        type Inbound = support::lab::LabInbound;
+
+        fn handle(
+            &mut self,
+            message: Self::Inbound,
+            _: &RpcCallContext,
+        ) -> impl Future<Output = Result<(), BoxError>> + Send {
+            if !matches!(message, support::lab::LabInbound::Block(_)) {
+                panic!("Oops!");
+            }
+            let gate = self.0.clone();
+            async move {
+                gate.0.acquire().await?.forget();
+                Ok(())
+            }
+        }
+    }
+    let env = RpcEnv::builder("env").client_mode().start().await.unwrap();
+    let gate = Gate::default();
+    let hastier = env.setup_endpoint("hastier", Hastier(gate.clone())).unwrap();
+    hastier.send(Block()).unwrap();
+    hastier.send(Note(1)).unwrap();
+    let waiting = hastier.ask(Sum());
+    settle().await;
+    let ending = tokio::spawn({
+        let env = env.clone();
+        async move { env.shutdown().await }
+    });
+    settle().await;
+    gate.open(1);
+    waiting.await.unwrap_err();
+    let report = ending.await.unwrap();
+    assert!(report.took < Duration::from_secs(1), "{report:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_concurrent_endpoint_can_be_set_up_as_a_serial_one() {
     let env = RpcEnv::builder("env").client_mode().start().await.unwrap();

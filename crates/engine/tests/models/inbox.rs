@@ -33,8 +33,8 @@ pub(crate) enum Op {
         which: usize,
     },
     StartFailed,
-    Drain,
     Stop,
+    GiveUp,
 }
 
 impl Op {
@@ -68,8 +68,8 @@ impl Op {
                 which: small as usize,
             },
             248..=249 => Op::StartFailed,
-            250..=252 => Op::Drain,
-            _ => Op::Stop,
+            250..=253 => Op::Stop,
+            _ => Op::GiveUp,
         }
     }
 }
@@ -153,6 +153,9 @@ impl Model {
 
     /// What may run next, if anything: the start, messages, or the stop.
     fn may_run(&self) -> Option<Next> {
+        if self.stopped {
+            return None;
+        }
         if !self.started {
             return Some(Next::Start);
         }
@@ -216,7 +219,7 @@ pub(crate) fn check(delivery: Delivery, bounds: Bounds, ops: impl IntoIterator<I
         pair.compare();
     }
     pair.apply(Op::Stop);
-    while !pair.model.stopped {
+    while !pair.model.stopped || !pair.model.running.is_empty() {
         if pair.model.running.is_empty() {
             assert!(pair.model.may_run().is_some(), "stuck: {:?}", pair.model);
             pair.apply(Op::Next);
@@ -272,11 +275,13 @@ impl Pair {
                     self.model.delivery = Delivery::Serial;
                 }
             }
-            Op::Drain => {
+            Op::GiveUp => {
+                self.model.closed = true;
+                self.model.stopped = true;
                 let mut expected = self.model.take(true);
                 expected.append(&mut self.model.take(false));
                 let expected: Vec<u32> = expected.iter().map(|message| message.id).collect();
-                assert_eq!(self.inbox.drain(), expected);
+                assert_eq!(self.inbox.give_up(), expected);
             }
             Op::Stop => {
                 assert_eq!(self.inbox.stop(), !self.model.closed);
@@ -404,7 +409,7 @@ impl Pair {
         let which = which % self.model.running.len();
         let load = match self.model.running.swap_remove(which) {
             Running::Start => {
-                self.model.open = true;
+                self.model.open = !self.model.stopped;
                 Load::default()
             }
             Running::Stop => {
