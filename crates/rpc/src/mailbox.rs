@@ -281,6 +281,8 @@ impl<I: Inbound> EndpointMailbox<I> {
         let begun = &self.counters.begun;
         begun.store(begun.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
+                // The lane may be at its limit now. What is posted next must not be left to it.
+                state.idle.forget(cx);
 
     /// Notes that a message is about to be handled, by one of several loops.
     pub(crate) fn begin_beside_others(&self) {
@@ -542,3 +544,16 @@ pub(crate) fn now() -> Instant {
 
 /// An idle endpoint keeps no queue longer than this.
 const KEPT_CAPACITY: usize = 1024;
+    /// Takes a loop off that has come for another reason than that it was woken from here.
+    fn forget(&mut self, cx: &Context<'_>) {
+        let waker = cx.waker();
+        if self.first.as_ref().is_some_and(|first| first.will_wake(waker)) {
+            self.first = None;
+        }
+        self.others.retain(|known| !known.will_wake(waker));
+    }
+
+
+#[cfg(test)]
+#[path = "mailbox_tests.rs"]
+mod tests;
