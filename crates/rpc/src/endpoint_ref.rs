@@ -358,7 +358,7 @@ impl RpcEndpointRef {
                     _ => env.dispatcher.find(self.name()).ok(),
                 };
                 if let Some(mailbox) = found {
-                    std::future::poll_fn(|cx| mailbox.poll_room(cx, bytes)).await;
+                    crate::mailbox::room(&*mailbox, bytes).await;
                 }
             }
             Route::Remote(route) => {

@@ -1,13 +1,17 @@
 //! An endpoint's inbox, shared by those who post and the loop that handles.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use spark_rpc_engine::{Bounds, Delivery, Inbox, InboxMessage, Lane, RejectReason, Rejected, Step, Taken};
+use spark_rpc_engine::{
+    Bounds, Delivery, Inbox, InboxMessage, Lane, Load, RejectReason, Rejected, Step, Taken,
+};
 use spark_rpc_transport::ConnectionError;
+use tokio::sync::Notify;
 
 use crate::address::RpcAddress;
 use crate::endpoint::{Inbound, Sender};
@@ -80,11 +84,25 @@ pub(crate) trait Mailbox: Send + Sync + 'static {
     fn stop(&self);
     fn is_stopped(&self) -> bool;
     fn poll_stopped(&self, cx: &mut Context<'_>) -> Poll<()>;
-    /// Resolves when a message of `bytes` might find room, or the mailbox has been stopped.
-    fn poll_room(&self, cx: &mut Context<'_>, bytes: usize) -> Poll<()>;
+    /// Whether a message of `bytes` finds room, or the mailbox has been stopped. If neither, [`more_room`](Self::more_room)
+    /// tells when to look again.
+    fn has_room(&self, bytes: usize) -> bool;
+    fn more_room(&self) -> &Notify;
     fn stats(&self) -> EndpointStats;
     fn progress(&self) -> Progress;
     fn counters(&self) -> &MailboxCounters;
+}
+
+/// Waits until a message of `bytes` might find room, or the mailbox has been stopped.
+pub(crate) async fn room(mailbox: &dyn Mailbox, bytes: usize) {
+    loop {
+        let mut more = pin!(mailbox.more_room().notified());
+        more.as_mut().enable();
+        if mailbox.has_room(bytes) {
+            return;
+        }
+        more.await;
+    }
 }
 
 /// How far the loop of an endpoint has got.
@@ -183,15 +201,19 @@ pub(crate) struct EndpointMailbox<I> {
     /// Control messages wait although a batch is at work.
     urgent: AtomicBool,
     counters: MailboxCounters,
+    more_room: Notify,
     events: bool,
     born: Instant,
     pub(crate) observed: Option<Box<Observed>>,
+    /// After so much of a batch a loop reports progress, and looks at the clock.
+    pub(crate) report_every: Load,
 }
 
 struct State<I> {
     inbox: Inbox<Item<I>>,
     idle: Idle,
-    want_room: Vec<Waker>,
+    /// Somebody has found no room since the last time that there was some.
+    room_wanted: bool,
     want_stopped: Vec<Waker>,
     posted: u64,
     batch_at: Instant,
@@ -213,16 +235,21 @@ impl<I: Inbound> EndpointMailbox<I> {
             state: Mutex::new(State {
                 inbox: Inbox::new(delivery, bounds),
                 idle: Idle::default(),
-                want_room: Vec::new(),
+                room_wanted: false,
                 want_stopped: Vec::new(),
                 posted: 0,
                 batch_at: now,
             }),
             urgent: AtomicBool::new(false),
             counters: MailboxCounters::default(),
+            more_room: Notify::new(),
             events,
             born: now,
             observed,
+            report_every: Load {
+                items: (bounds.max_items / 8).clamp(1, MOST_UNREPORTED),
+                bytes: (bounds.max_bytes / 8).max(1),
+            },
         }
     }
 
@@ -254,6 +281,8 @@ impl<I: Inbound> EndpointMailbox<I> {
         let mut state = self.state();
         match state.inbox.next_step() {
             Some(step) => {
+                // The lane may be at its limit now. What is posted next must not be left to it.
+                state.idle.forget(cx);
                 state.batch_at = now();
                 Poll::Ready(Some(step))
             }
@@ -281,8 +310,6 @@ impl<I: Inbound> EndpointMailbox<I> {
         let begun = &self.counters.begun;
         begun.store(begun.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
-                // The lane may be at its limit now. What is posted next must not be left to it.
-                state.idle.forget(cx);
 
     /// Notes that a message is about to be handled, by one of several loops.
     pub(crate) fn begin_beside_others(&self) {
@@ -293,24 +320,29 @@ impl<I: Inbound> EndpointMailbox<I> {
     pub(crate) fn consumed(&self, messages: usize, bytes: usize) {
         let mut state = self.state();
         state.inbox.consumed(messages, bytes);
-        let room = state.take_room_waiters();
+        let room = state.takes_room_wanted();
         drop(state);
-        room.into_iter().for_each(Waker::wake);
+        if room {
+            self.more_room.notify_waiters();
+        }
     }
 
     /// Reports that a step is done, and with it the last messages of a batch.
     pub(crate) fn step_done(&self, messages: usize, bytes: usize) {
         let mut state = self.state();
         let look_again = state.inbox.step_done(messages, bytes);
-        let mut wakers = state.take_room_waiters();
+        let room = state.takes_room_wanted();
+        let mut wakers = Vec::new();
         if look_again {
             state.idle.take_all(&mut wakers);
         }
         if state.inbox.is_stopped() {
             wakers.append(&mut state.want_stopped);
-            wakers.append(&mut state.want_room);
         }
         drop(state);
+        if room {
+            self.more_room.notify_waiters();
+        }
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -325,9 +357,9 @@ impl<I: Inbound> EndpointMailbox<I> {
         let mut wakers = std::mem::take(&mut state.want_stopped);
         // Other loops of this endpoint have nothing left to wait for.
         state.idle.take_all(&mut wakers);
-        wakers.append(&mut state.want_room);
         drop(state);
         drop(waiting);
+        self.more_room.notify_waiters();
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -436,9 +468,10 @@ impl<I: Inbound> Mailbox for EndpointMailbox<I> {
         if !state.inbox.stop() {
             return;
         }
-        let mut wakers = std::mem::take(&mut state.want_room);
+        let mut wakers = Vec::new();
         state.idle.take_all(&mut wakers);
         drop(state);
+        self.more_room.notify_waiters();
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -455,15 +488,15 @@ impl<I: Inbound> Mailbox for EndpointMailbox<I> {
         Poll::Pending
     }
 
-    fn poll_room(&self, cx: &mut Context<'_>, bytes: usize) -> Poll<()> {
+    fn has_room(&self, bytes: usize) -> bool {
         let mut state = self.state();
-        match state.inbox.admit(Lane::Normal, bytes) {
-            Err(RejectReason::Full(_)) => {
-                state.want_room.push(cx.waker().clone());
-                Poll::Pending
-            }
-            Ok(()) | Err(RejectReason::Stopped) => Poll::Ready(()),
-        }
+        let full = matches!(state.inbox.admit(Lane::Normal, bytes), Err(RejectReason::Full(_)));
+        state.room_wanted |= full;
+        !full
+    }
+
+    fn more_room(&self) -> &Notify {
+        &self.more_room
     }
 
     fn stats(&self) -> EndpointStats {
@@ -512,6 +545,15 @@ impl Idle {
         }
     }
 
+    /// Takes a loop off that has come for another reason than that it was woken from here.
+    fn forget(&mut self, cx: &Context<'_>) {
+        let waker = cx.waker();
+        if self.first.as_ref().is_some_and(|first| first.will_wake(waker)) {
+            self.first = None;
+        }
+        self.others.retain(|known| !known.will_wake(waker));
+    }
+
     fn take_one(&mut self) -> Option<Waker> {
         self.others.pop().or_else(|| self.first.take())
     }
@@ -523,11 +565,11 @@ impl Idle {
 }
 
 impl<I> State<I> {
-    fn take_room_waiters(&mut self) -> Vec<Waker> {
-        if self.want_room.is_empty() || self.inbox.admit(Lane::Normal, 0).is_err() {
-            return Vec::new();
-        }
-        std::mem::take(&mut self.want_room)
+    /// Whether there is room now that somebody wants, who is to be told.
+    fn takes_room_wanted(&mut self) -> bool {
+        let told = self.room_wanted && self.inbox.admit(Lane::Normal, 0).is_ok();
+        self.room_wanted &= !told;
+        told
     }
 }
 
@@ -542,17 +584,10 @@ pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
+/// So many handled messages at most count as queued still.
+const MOST_UNREPORTED: usize = 256;
 /// An idle endpoint keeps no queue longer than this.
 const KEPT_CAPACITY: usize = 1024;
-    /// Takes a loop off that has come for another reason than that it was woken from here.
-    fn forget(&mut self, cx: &Context<'_>) {
-        let waker = cx.waker();
-        if self.first.as_ref().is_some_and(|first| first.will_wake(waker)) {
-            self.first = None;
-        }
-        self.others.retain(|known| !known.will_wake(waker));
-    }
-
 
 #[cfg(test)]
 #[path = "mailbox_tests.rs"]

@@ -109,15 +109,21 @@ fn run_batch<E: RpcEndpoint>(
                 Some(InboxMessage::Message(_)) => {
                     let mut watch = Watch::default();
                     let work = begin(endpoint, batch, mailbox, call, &mut watch, &mut done);
-                    let result = catch(pin!(work), watch.span.as_deref()).await;
+                    // A handler that waits may wait for long: what was handled before it is reported now.
+                    let pauses = || done = report_but(watch.bytes, done, mailbox);
+                    let result = catch(pin!(work), watch.span.as_deref(), pauses).await;
                     watch.end(result, mailbox)
                 }
-                Some(_) => Box::pin(run_event(endpoint, batch, call, &mut done)).await,
+                Some(_) => {
+                    mailbox.consumed(done.items, done.bytes);
+                    done = Load::default();
+                    Box::pin(run_event(endpoint, batch, call, &mut done)).await
+                }
             };
             if let Err(error) = result {
                 Box::pin(report(endpoint, error, mailbox, &call.endpoint)).await;
             }
-            if done.items == REPORT_EVERY {
+            if done.items >= mailbox.report_every.items || done.bytes >= mailbox.report_every.bytes {
                 mailbox.consumed(done.items, done.bytes);
                 done = Load::default();
                 // Lets the other tasks of this thread run, however long the batch is.
@@ -129,6 +135,15 @@ fn run_batch<E: RpcEndpoint>(
         }
         mailbox.step_done(done.items, done.bytes);
     }
+}
+
+/// Reports what is done apart from the message of `bytes` that is being handled; returns what is left to report.
+#[cold]
+fn report_but<I: Inbound>(bytes: usize, done: Load, mailbox: &EndpointMailbox<I>) -> Load {
+    if done.items > 1 {
+        mailbox.consumed(done.items - 1, done.bytes - bytes);
+    }
+    Load { items: 1, bytes }
 }
 
 /// Takes the message in front of the batch and begins to handle it.
@@ -153,6 +168,7 @@ fn begin<'a, E: RpcEndpoint>(
     };
     done.items += 1;
     done.bytes += bytes;
+    watch.bytes = bytes;
     mailbox.begin_alone();
     call.sender = letter.sender;
     watch.begin(letter.content.message(), letter.posted, mailbox, call);
@@ -191,6 +207,7 @@ async fn run_event<E: RpcEndpoint>(
 #[derive(Default)]
 struct Watch {
     message: &'static str,
+    bytes: usize,
     /// Boxed, as it is seldom there and its room would be.
     span: Option<Box<Span>>,
     /// The mailbox's age when handling began, if somebody observes.
@@ -341,24 +358,28 @@ async fn handle_concurrent<E: ConcurrentRpcEndpoint>(
     watch.begin(letter.content.message(), letter.posted, mailbox, &call);
     // Called inside of what is caught: a panic before there is a future would take the other handlers of this loop along.
     let work = async { endpoint.handle(letter.content, &call).await };
-    let result = catch(pin!(work), watch.span.as_deref()).await;
+    let result = catch(pin!(work), watch.span.as_deref(), || {}).await;
     watch.end(result, mailbox)
 }
 
 /// How a callback ended, if need be in a panic.
 type Caught = Result<Result<(), BoxError>, Box<dyn Any + Send>>;
 
-/// Runs a callback inside `span` and catches its panic.
+/// Runs a callback inside `span` and catches its panic. Calls `pauses` whenever it has to wait.
 #[inline]
 async fn catch(
     mut work: Pin<&mut impl Future<Output = Result<(), BoxError>>>,
     span: Option<&Span>,
+    mut pauses: impl FnMut(),
 ) -> Caught {
     poll_fn(|cx| {
         let _entered = span.map(Span::enter);
         match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
             Ok(Poll::Ready(result)) => Poll::Ready(Ok(result)),
-            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Pending) => {
+                pauses();
+                Poll::Pending
+            }
             Err(panic) => Poll::Ready(Err(panic)),
         }
     })
@@ -371,7 +392,7 @@ async fn callback<F: Future<Output = Result<(), BoxError>>>(
     callback: &'static str,
     work: impl FnOnce() -> F,
 ) -> Result<(), EndpointError> {
-    match catch(pin!(async { work().await }), None).await {
+    match catch(pin!(async { work().await }), None, || {}).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(source)) => Err(EndpointError::Callback { callback, source }),
         Err(panic) => Err(panicked(callback, &*panic)),
@@ -405,7 +426,5 @@ fn log_panic_in_on_error(result: Result<(), Box<dyn Any + Send>>, context: &Endp
     }
 }
 
-/// After so many messages a loop reports progress and looks at the clock.
-const REPORT_EVERY: usize = 256;
 /// A loop that has been at work for this long lets others run.
 const LONGEST_TURN: Duration = Duration::from_micros(500);

@@ -22,7 +22,7 @@ use crate::endpoint::Sender;
 use crate::env::EnvShared;
 use crate::error::Failure;
 use crate::file_server::ConnectionFiles;
-use crate::mailbox::{ConnectionEvent, Mailbox, PostError};
+use crate::mailbox::{self, ConnectionEvent, Mailbox, PostError};
 use crate::parcel::{Parcel, RemoteParcel};
 use crate::reply::{RemoteReply, fail_remote};
 use crate::verifier::RpcEndpointVerifier;
@@ -366,7 +366,7 @@ impl Waiting {
         };
         loop {
             if let Some(mailbox) = self.seen.open_mailbox(&self.context.env) {
-                let room = std::future::poll_fn(|cx| mailbox.poll_room(cx, content.len()));
+                let room = mailbox::room(&*mailbox, content.len());
                 if tokio::time::timeout_at(until, room).await.is_err() {
                     return self.reject(opened.name());
                 }

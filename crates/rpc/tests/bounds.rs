@@ -4,7 +4,9 @@
 
 mod support;
 
+use std::future::Future;
 use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use spark_rpc::config::{OutboxBounds, QueueBounds, RpcConf, WhenFull};
@@ -198,6 +200,46 @@ async fn an_ask_near_waits_for_room_by_itself() {
     settle().await;
     lab.gate.open(1);
     assert_eq!(ask.await.unwrap().unwrap(), "patient");
+}
+
+/// Counts, by its references, who may still wake it.
+struct Nobody;
+
+impl Wake for Nobody {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_gives_up_waiting_for_room_leaves_nothing_behind() {
+    let (_pair, _lab, near, _) = blocked(WhenFull::Reject).await;
+    near.send(Note(1)).unwrap();
+    near.send(Note(2)).unwrap();
+    let nobody = Arc::new(Nobody);
+    let waker = Waker::from(Arc::clone(&nobody));
+    let mut ask = Box::pin(near.ask(Sum()));
+    for _ in 0..100 {
+        assert!(ask.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    drop(waker);
+    let references = Arc::strong_count(&nobody);
+    assert!(references < 10, "{references} after a hundred looks");
+    drop(ask);
+    assert_eq!(Arc::strong_count(&nobody), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_slow_handler_has_behind_it_is_room_again() {
+    let (pair, lab, near, _) = blocked(WhenFull::Reject).await;
+    near.send(Note(1)).unwrap();
+    near.send(Block()).unwrap();
+    lab.gate.open(1);
+    lab.log
+        .until(|entries| entries.iter().filter(|entry| *entry == "blocked").count() == 2)
+        .await;
+    assert_eq!(lab_stats(&pair.server).queued, 1, "the one that is being handled");
+    near.send(Note(2)).unwrap();
+    near.send(Note(3)).unwrap();
+    near.send(Note(4)).unwrap_err();
 }
 
 #[tokio::test(start_paused = true)]
