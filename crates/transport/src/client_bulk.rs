@@ -32,8 +32,7 @@ impl TransportClient {
         chunk: StreamChunkId,
         timeout: Option<Duration>,
     ) -> Result<Bytes, RequestError> {
-        let request: Message<Bytes> = ChunkFetchRequest { chunk }.into();
-        match self.ask(&request, Answered::Chunk(chunk), timeout)?.await? {
+        match self.begin_chunk(chunk, timeout)?.await? {
             Reply::Response(chunk) => Ok(chunk),
             _ => Err(self.wrong_answer()),
         }
@@ -57,10 +56,7 @@ impl TransportClient {
         name: &str,
         timeout: Option<Duration>,
     ) -> Result<StreamBody, RequestError> {
-        let stream_id = name.to_owned();
-        let answered = Answered::Stream(stream_id.clone());
-        let request: Message<Bytes> = StreamRequest { stream_id }.into();
-        match self.ask(&request, answered, timeout)?.await? {
+        match self.begin_stream(name, timeout)?.await? {
             Reply::Stream(body) => Ok(*body),
             _ => Err(self.wrong_answer()),
         }
@@ -84,12 +80,7 @@ impl TransportClient {
         body: impl Into<ManagedBuffer>,
         timeout: Option<Duration>,
     ) -> Result<Bytes, RequestError> {
-        let (meta, body) = (meta.into(), body.into());
-        let timing = timing(timeout);
-        let id = self.shared().begin_upload(timing, |id| {
-            Outgoing::upload(id, meta, body).map_err(SendError::TooLong)
-        })?;
-        match self.outstanding_request(id, timeout).await? {
+        match self.begin_upload(meta.into(), body.into(), timeout)?.await? {
             Reply::Response(answer) => Ok(answer),
             _ => Err(self.wrong_answer()),
         }
@@ -124,6 +115,37 @@ impl TransportClient {
             }),
             _ => Err(self.wrong_answer()),
         }
+    }
+
+    pub(crate) fn begin_chunk(
+        &self,
+        chunk: StreamChunkId,
+        timeout: Option<Duration>,
+    ) -> Result<Outstanding, SendError> {
+        let request = ChunkFetchRequest { chunk }.into();
+        self.ask(&request, Answered::Chunk(chunk), timeout)
+    }
+
+    pub(crate) fn begin_stream(
+        &self,
+        name: &str,
+        timeout: Option<Duration>,
+    ) -> Result<Outstanding, SendError> {
+        let stream_id = name.to_owned();
+        let answered = Answered::Stream(stream_id.clone());
+        self.ask(&StreamRequest { stream_id }.into(), answered, timeout)
+    }
+
+    pub(crate) fn begin_upload(
+        &self,
+        meta: Bytes,
+        body: ManagedBuffer,
+        timeout: Option<Duration>,
+    ) -> Result<Outstanding, SendError> {
+        let id = self.shared().begin_upload(timing(timeout), |id| {
+            Outgoing::upload(id, meta, body).map_err(SendError::TooLong)
+        })?;
+        Ok(self.outstanding_request(id, timeout))
     }
 
     fn ask(

@@ -11,6 +11,7 @@ mod admission;
 mod bootstrap;
 mod buffers;
 mod bulk_write;
+mod callbacks;
 mod client;
 mod client_bulk;
 mod conf;
@@ -41,6 +42,7 @@ pub use spark_rpc_wire as wire;
 
 pub use bootstrap::{ClientBootstrap, ServerBootstrap};
 pub use buffers::with_frame_buffer;
+pub use callbacks::StreamSink;
 pub use client::{PendingRequest, TransportClient};
 pub use conf::{InvalidConf, MAX_FRAME_BYTES, MAX_TIME, TransportConf};
 pub use context::TransportContext;

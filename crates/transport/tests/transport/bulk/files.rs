@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use spark_rpc_transport::{FileSegment, ManagedBuffer, RequestError, StreamBody, TransportConf};
+#[cfg(target_os = "linux")]
+use spark_rpc_wire::{ChunkFetchRequest, Message};
 
 use crate::log::Log;
 
@@ -281,6 +283,153 @@ async fn a_buffer_is_released_once_whatever_becomes_of_its_transfer() {
         until(|| released.load(Ordering::Relaxed) == expected + 1 + 4).await;
         until(|| lab.in_transfer() == 0).await;
         assert_eq!(released.load(Ordering::Relaxed), expected + 5);
+    }
+}
+
+/// Each ending of a chunk, an answer about a merged block and an upload.
+#[tokio::test]
+async fn buffers_of_chunks_and_uploads_are_released_once_however_they_end() {
+    for net in [&[Net::Memory], SOCKETS].concat() {
+        let released = Arc::new(AtomicUsize::new(0));
+        let counted = {
+            let released = Arc::clone(&released);
+            move |buffer: ManagedBuffer| {
+                let released = Arc::clone(&released);
+                buffer.on_release(move || {
+                    released.fetch_add(1, Ordering::Relaxed);
+                })
+            }
+        };
+        let lab = lab(net, |folder| {
+            let path = write(folder, "file", &pattern(100_000));
+            let sparse = write(folder, "sparse", b"");
+            let longer_than_a_frame = 3 << 30;
+            let file = OpenOptions::new().write(true).open(&sparse).unwrap();
+            file.set_len(longer_than_a_frame).unwrap();
+            let (nowhere, short) = (folder.join("nowhere"), path.clone());
+            let mut shelf = Shelf::default();
+            let makes: [Box<dyn Fn() -> ManagedBuffer + Send + Sync>; 7] = [
+                Box::new(|| "small".into()),
+                Box::new(|| pattern(100_000).into()),
+                Box::new(move || ManagedBuffer::path(&path, 0, 100_000)),
+                Box::new(move || ManagedBuffer::path(&nowhere, 0, 1)),
+                Box::new(move || ManagedBuffer::path(&short, 0, 100_001)),
+                Box::new(|| ManagedBuffer::lazy(|| panic!("a bad opener"))),
+                Box::new(move || ManagedBuffer::path(&sparse, 0, longer_than_a_frame)),
+            ];
+            for (index, make) in makes.into_iter().enumerate() {
+                let counted = counted.clone();
+                shelf = shelf.chunk(1, index as i32, move || counted(make()));
+            }
+            shelf
+        })
+        .await;
+        let once = async |what: &str| {
+            until(|| released.load(Ordering::Relaxed) > 0 && lab.in_transfer() == 0).await;
+            assert_eq!(released.swap(0, Ordering::Relaxed), 1, "{net:?}: {what}");
+        };
+        let client = lab.client().await;
+        for index in 0..7 {
+            let fetched = within(client.fetch_chunk(chunk(1, index), None)).await;
+            assert_eq!(fetched.is_ok(), index < 3, "{index}: {fetched:?}");
+            once(&format!("chunk {index}")).await;
+        }
+        let missing = lab.folder.path("nowhere");
+        for (meta, body) in [
+            ("small", ManagedBuffer::from("small")),
+            ("empty", Bytes::new().into()),
+            ("memory", pattern(100_000).into()),
+            ("file", ManagedBuffer::path(lab.folder.path("file"), 0, 100_000)),
+            ("missing", ManagedBuffer::path(missing, 0, 1)),
+            ("fail end", pattern(100_000).into()),
+        ] {
+            let _ = within(client.upload(meta, counted(body), None)).await;
+            once(meta).await;
+        }
+        for meta in ["none", "fail data", "panic data"] {
+            let client = lab.another().await;
+            let body = counted(pattern(100_000).into());
+            within(client.upload(meta, body, None)).await.unwrap_err();
+            within(client.closed()).await;
+            once(meta).await;
+        }
+        let gone = lab.another().await;
+        gone.abort();
+        within(gone.closed()).await;
+        let refused = gone.upload("gone", counted("late".into()), None).await;
+        assert!(matches!(refused, Err(RequestError::NotSent(_))));
+        once("a connection that has ended").await;
+    }
+}
+
+/// The only thread is free while a file is being opened.
+#[tokio::test]
+async fn a_file_that_takes_long_to_open_holds_nobody_up() {
+    for net in SOCKETS {
+        let (let_open, opened) = std::sync::mpsc::channel::<()>();
+        let lab = lab(*net, |folder| {
+            let path = write(folder, "file", &pattern(100_000));
+            let opened = Arc::new(std::sync::Mutex::new(opened));
+            Shelf::default()
+                .chunk(1, 0, || pattern(100_000))
+                .chunk(1, 1, move || {
+                    let (path, opened) = (path.clone(), Arc::clone(&opened));
+                    ManagedBuffer::lazy(move || {
+                        let patience = Duration::from_secs(60);
+                        let waited = opened.lock().unwrap().recv_timeout(patience);
+                        waited.map_err(std::io::Error::other)?;
+                        Ok(FileSegment {
+                            file: Arc::new(File::open(path)?),
+                            offset: 0,
+                            length: 100_000,
+                        })
+                    })
+                })
+        })
+        .await;
+        let (waiting, other) = (lab.another().await, lab.another().await);
+        let slow = tokio::spawn(async move { waiting.fetch_chunk(chunk(1, 1), None).await });
+        until(|| lab.in_transfer() == 1).await;
+        for _ in 0..10 {
+            let fetched = within(other.fetch_chunk(chunk(1, 0), None)).await;
+            assert!(fetched.unwrap() == pattern(100_000));
+            assert_eq!(within(other.send_rpc(b"beside", None)).await.unwrap(), "beside");
+        }
+        assert!(!slow.is_finished());
+        let_open.send(()).unwrap();
+        assert!(within(slow).await.unwrap().unwrap() == pattern(100_000));
+    }
+}
+
+/// What the socket holds of a file that was sent without a copy is the file itself, so that a change of the file shows.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_leaves_a_plain_socket_without_a_copy_unless_told_otherwise() {
+    use std::io::{Read, Write};
+
+    for (zero_copy, expected) in [(true, b'n'), (false, b'o')] {
+        let lab = lab_that(Net::Tcp, zero_copy, |folder| {
+            let path = write(folder, "file", &[b'o'; 65_536]);
+            Shelf::default().chunk(1, 0, move || ManagedBuffer::path(&path, 0, 65_536))
+        })
+        .await;
+        let mut peer = std::net::TcpStream::connect(("127.0.0.1", lab.server.port())).unwrap();
+        let mut request = Vec::new();
+        let message: Message<Bytes> = ChunkFetchRequest { chunk: chunk(1, 0) }.into();
+        message.encode(&mut request).unwrap();
+        peer.write_all(&request).unwrap();
+        until(|| lab.serving.counters().bytes_written() > 65_536 && lab.in_transfer() == 0).await;
+        // In place, so that the same pages are changed.
+        let path = lab.folder.path("file");
+        let mut file = OpenOptions::new().write(true).open(path).unwrap();
+        file.write_all(&[b'n'; 65_536]).unwrap();
+        let mut answer = vec![0; 8 + 1 + 8 + 4 + 65_536];
+        peer.read_exact(&mut answer).unwrap();
+        let body = &answer[answer.len() - 65_536..];
+        assert!(
+            body.iter().all(|byte| *byte == expected),
+            "without a copy: {zero_copy}"
+        );
     }
 }
 

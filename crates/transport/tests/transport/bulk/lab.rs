@@ -37,6 +37,7 @@ pub(super) const SOCKETS: &[Net] = &[
 pub(super) struct Lab {
     pub(super) server: TransportServer,
     pub(super) serving: TransportContext,
+    pub(super) asking: TransportContext,
     pub(super) factory: TransportClientFactory,
     pub(super) uploads: Uploads,
     host: &'static str,
@@ -80,6 +81,7 @@ impl Lab {
             server,
             serving,
             factory: asking.create_client_factory(Vec::new()),
+            asking,
             uploads,
             host,
             folder,
