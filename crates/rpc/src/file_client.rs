@@ -545,6 +545,13 @@ impl Drop for Part {
 fn create_part(path: &Path, summing: Option<Summing>) -> io::Result<Part> {
     let name = path.file_name().filter(|_| !path.is_dir());
     let name = name.ok_or_else(|| io::Error::new(io::ErrorKind::IsADirectory, "it does not name a file"))?;
+    // Renaming would put a file in the place of a device or a pipe, `/dev/null` for one.
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "what is there is not a regular file",
+        ));
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut prefix = std::ffi::OsString::from(".");
     // A long name must leave room for what makes this one its own.

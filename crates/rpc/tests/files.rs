@@ -5,6 +5,7 @@ mod support;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::task::Poll;
 
 use bytes::Bytes;
 use spark_rpc::config::{RpcConf, SparkConf, TransportConf};
@@ -217,6 +218,18 @@ async fn bad_uris_and_unreachable_servers_are_told_apart() {
         assert!(matches!(error, FileError::Local { .. }), "{error}");
     }
     assert_eq!(folder.names(), ["name"]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+
+        // Renaming would replace it, as it would replace `/dev/null`.
+        let socket = folder.path("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let error = pair.client.fetch_file(&uri, &socket).await.unwrap_err();
+        assert!(error.to_string().contains("not a regular file"), "{error}");
+        assert!(socket.metadata().unwrap().file_type().is_socket());
+        fs::remove_file(socket).unwrap();
+    }
     pair.client.shutdown().await;
     let error = pair.client.open_channel(&uri).await.unwrap_err();
     assert!(matches!(error, FileError::EnvStopped), "{error}");
@@ -286,6 +299,109 @@ async fn a_fetch_that_is_dropped_leaves_no_part_behind() {
     support::eventually("the part is removed", || here.names().is_empty()).await;
     let fetched = pair.client.fetch_file(&uri, &target).await.unwrap();
     assert_eq!(fetched.length, LONG as u64);
+}
+
+/// Polls `work` so many times, with a turn for everybody else in between, and drops it; `None` if it was not done by then.
+async fn give_up_after<F: Future>(polls: usize, work: F) -> Option<F::Output> {
+    let mut work = std::pin::pin!(work);
+    for _ in 0..polls {
+        let polled = std::future::poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await;
+        if let Poll::Ready(done) = polled {
+            return Some(done);
+        }
+        // Time passes only when nobody has anything to do, threads that write to disks included.
+        tokio::time::sleep(std::time::Duration::from_micros(500)).await; // tidy: allow(sleep): virtual time
+    }
+    None
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_can_be_given_up_at_every_point() {
+    const SIZE: usize = 1_500_000;
+    let pair = Pair::new().await;
+    let (there, here) = (Folder::new(), Folder::new());
+    let content = pattern(SIZE);
+    let files = pair.server.file_server();
+    let uri = files.add_file(there.write("long", &content)).await.unwrap();
+    let target = here.path("copy");
+    let mut given_up = 0;
+    for polls in 0.. {
+        let fetched = give_up_after(polls, pair.client.fetch_file(&uri, &target)).await;
+        let done = fetched.is_some();
+        if let Some(fetched) = fetched {
+            assert_eq!(fetched.unwrap().length, SIZE as u64);
+        }
+        support::eventually("no part is left", || {
+            here.names().iter().all(|name| name == "copy")
+        })
+        .await;
+        // Its last step may have been under way, which is all or nothing.
+        if target.exists() {
+            assert!(fs::read(&target).unwrap() == content, "after {polls} polls");
+            fs::remove_file(&target).unwrap();
+        }
+        if done {
+            break;
+        }
+        given_up += 1;
+    }
+    assert!(given_up > 5, "{given_up}");
+    assert_eq!(
+        pair.client.fetch_file(&uri, &target).await.unwrap().length,
+        SIZE as u64
+    );
+    support::eventually("connections that nobody needs are gone", || {
+        pair.net.open_connections() <= 1
+    })
+    .await;
+}
+
+/// The file takes seconds, and an answer behind it would come when it has ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asks_beside_a_file_of_10_gib_are_answered_while_it_comes() {
+    const ASKS: usize = 300;
+    let server = RpcEnv::builder("server")
+        .bind("127.0.0.1:0")
+        .start()
+        .await
+        .unwrap();
+    let client = RpcEnv::builder("client").client_mode().start().await.unwrap();
+    server
+        .setup_endpoint("lab", support::lab::Lab::default())
+        .unwrap();
+    let lab = client
+        .setup_endpoint_ref_at(server.address().unwrap(), "lab")
+        .await
+        .unwrap();
+    let there = Folder::new();
+    let path = there.write("sparse", "");
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(10 << 30).unwrap();
+    let uri = server.file_server().add_file(&path).await.unwrap();
+    let mut channel = client.open_channel(&uri).await.unwrap();
+    let (tell, told) = tokio::sync::watch::channel(0);
+    let downloading = tokio::spawn(async move {
+        while channel.chunk().await.unwrap().is_some() {
+            tell.send_replace(channel.length() - channel.remaining());
+        }
+    });
+    let mut took = Vec::new();
+    let before = *told.borrow();
+    for _ in 0..ASKS {
+        let began = std::time::Instant::now();
+        let echo = lab.ask(support::messages::Echo("here".into())).await;
+        assert_eq!(echo.unwrap(), "here");
+        took.push(began.elapsed());
+    }
+    let after = *told.borrow();
+    assert!(!downloading.is_finished(), "it is to be running all the time");
+    assert!(after > before, "it is to get on");
+    took.sort();
+    let p99 = took[ASKS * 99 / 100];
+    assert!(p99 < std::time::Duration::from_secs(1), "{p99:?}");
+    downloading.abort();
+    client.shutdown().await;
+    server.shutdown().await;
 }
 
 #[tokio::test(start_paused = true)]
