@@ -117,6 +117,52 @@ impl SecretKeyHolder for Secrets {
     }
 }
 
+/// For whoever uses the bare [`transport`](crate::transport) beside an env, to serve blocks for instance, and wants the
+/// same protection there. Files of certificates are read once, here, and not watched.
+///
+/// # Examples
+///
+/// ```
+/// # use std::sync::Arc;
+/// use spark_rpc::TcpNetwork;
+/// use spark_rpc::config::RpcConf;
+/// use spark_rpc::security::Secret;
+/// use spark_rpc::transport::{NoRpcHandler, TransportContext};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let conf = RpcConf::default().with_secret(Secret::new("swordfish")?);
+/// let context = TransportContext::new(conf.transport, Arc::new(TcpNetwork), Arc::new(NoRpcHandler))?;
+/// let guards = conf.security.server_bootstraps()?;
+/// let server = context.create_server("127.0.0.1", 0, guards).await?;
+///
+/// let factory = context.create_client_factory(conf.security.client_bootstraps()?);
+/// let client = factory.create_client("127.0.0.1", server.port()).await?;
+/// assert_eq!(client.client_id(), Some("sparkSaslUser"));
+/// # Ok(())
+/// # }
+/// ```
+impl SecurityConf {
+    /// What a server lets those who connect pass: nothing without a secret and TLS, and then it must not listen beyond
+    /// loopback, which nobody checks here.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], for keys and certificates that cannot be read.
+    pub fn server_bootstraps(&self) -> Result<Vec<Arc<dyn ServerBootstrap>>, StartError> {
+        Ok(Protection::new(self, None, true)?.servers)
+    }
+
+    /// The other end of [`server_bootstraps`](Self::server_bootstraps).
+    ///
+    /// # Errors
+    ///
+    /// As [`server_bootstraps`](Self::server_bootstraps).
+    pub fn client_bootstraps(&self) -> Result<Vec<Arc<dyn ClientBootstrap>>, StartError> {
+        Ok(Protection::new(self, None, false)?.clients)
+    }
+}
+
 /// What settings and manager come to.
 pub(crate) struct Protection {
     pub(crate) manager: Arc<dyn SecurityManager>,
