@@ -50,11 +50,22 @@ impl OwnChild {
     pub(crate) async fn line(&mut self, limit: Duration) -> Result<String, Failure> {
         match tokio::time::timeout(limit, self.stdout.next_line()).await {
             Ok(Ok(Some(line))) => Ok(line),
-            Ok(Ok(None)) => Err(Failure::no("a process of this command ended too early")),
+            Ok(Ok(None)) => Err(self.ended_too_early().await),
             Ok(Err(error)) => Err(Failure::no(format_args!("a process of this command: {error}"))),
             Err(_) => Err(Failure::no(format_args!(
                 "a process of this command said nothing for {limit:?}"
             ))),
+        }
+    }
+
+    /// It has said why on standard error. Had it been given bad arguments, then so was this process.
+    async fn ended_too_early(&mut self) -> Failure {
+        let ended = tokio::time::timeout(START_LIMIT, self.child.wait()).await;
+        let code = ended.ok().and_then(Result::ok).and_then(|status| status.code());
+        let text = "a process of this command ended too early";
+        match code {
+            Some(2) => Failure::usage(text),
+            _ => Failure::no(text),
         }
     }
 

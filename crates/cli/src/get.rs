@@ -9,13 +9,13 @@ use percent_encoding::percent_decode_str;
 use serde_json::json;
 use spark_rpc::config::RpcTimeout;
 use spark_rpc::{FileChecksum, FileError, RpcEnv};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 use crate::args::GetArgs;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, BOLD, short, size, styled};
 use crate::progress::Progress;
+use crate::stop::StopSignals;
 use crate::{peer, runtime};
 
 /// Runs the command.
@@ -26,17 +26,14 @@ pub(crate) fn run(args: &GetArgs) -> Result<Exit, Failure> {
 }
 
 async fn get(args: &GetArgs, target: &Target) -> Result<Exit, Failure> {
-    let failed = |error| Failure::no(format_args!("cannot listen for signals: {error}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut signals = StopSignals::listen()?;
     let env = peer::client(&args.limit).await?;
     let began = Instant::now();
     let begun = Notify::new();
     let fetched = tokio::select! {
         fetched = fetch(&env, &args.uri, target, &begun) => fetched?,
         error = nothing_comes(&args.uri, &env.conf().ask_timeout, &begun) => return Err(error),
-        _ = interrupt.recv() => return Err(stopped("SIGINT", target)),
-        _ = terminate.recv() => return Err(stopped("SIGTERM", target)),
+        name = signals.next() => return Err(stopped(name, target)),
     };
     let took = began.elapsed();
     env.shutdown().await;
@@ -84,6 +81,13 @@ impl Target {
         if !is_there || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
             let why = format_args!("--output {}: there is no such folder", path.display());
             return Err(Failure::usage(why));
+        }
+        // A device or a pipe is not to be replaced by a file, which is all that a fetch to a file does.
+        if path.metadata().is_ok_and(|there| !there.is_file()) {
+            return Err(Failure::usage(format_args!(
+                "--output {}: this is not a regular file; with --output - the file goes to standard output",
+                path.display()
+            )));
         }
         Ok(Self::File(path.to_owned()))
     }
@@ -141,8 +145,8 @@ async fn print(
 
 fn write(piece: &Bytes) {
     let mut out = std::io::stdout().lock();
-    if out.write_all(piece).and_then(|()| out.flush()).is_err() {
-        output::reader_is_gone();
+    if let Err(error) = out.write_all(piece).and_then(|()| out.flush()) {
+        output::cannot_write(&error);
     }
 }
 

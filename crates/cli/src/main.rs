@@ -28,6 +28,7 @@ mod serve;
 mod settings;
 mod status;
 mod stdin;
+mod stop;
 mod tap;
 
 use args::{Cli, Command};

@@ -1,22 +1,26 @@
 //! What the user sees: lines on standard output, errors and notes on standard error, colours only on terminals.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-/// Writes one line to standard output at once. A reader that has gone away, as `head` does, ends the process.
+/// Writes one line to standard output at once, or ends the process.
 pub(crate) fn line(text: impl Display) {
     let mut out = anstream::stdout().lock();
-    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
-        reader_is_gone();
+    if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) {
+        cannot_write(&error);
     }
 }
 
-/// Ends the process: nobody reads standard output any more. The status is the one that a shell gives to a process that
-/// SIGPIPE ended.
-pub(crate) fn reader_is_gone() -> ! {
-    std::process::exit(128 + 13)
+/// Ends the process, since standard output takes nothing more. Of a reader that has gone away, as `head` does, nothing is
+/// told; the status is then the one that a shell gives to a process that SIGPIPE ended.
+pub(crate) fn cannot_write(cause: &io::Error) -> ! {
+    if cause.kind() == io::ErrorKind::BrokenPipe {
+        std::process::exit(128 + 13);
+    }
+    error(format_args!("standard output cannot be written: {cause}"));
+    std::process::exit(1)
 }
 
 /// Writes one line to standard error.

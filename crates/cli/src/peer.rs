@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use spark_rpc::codec::JavaCodec;
 use spark_rpc::config::{RpcConf, RpcTimeout};
-use spark_rpc::{AskError, LookupError, RpcEnv, RpcEnvFactory, SendError, StartError};
+use spark_rpc::{AskError, LookupError, RpcEnv, RpcEnvFactory, SendError};
 
 use crate::args::LimitArgs;
 use crate::exit::Failure;
@@ -37,12 +37,7 @@ pub(crate) async fn client_for(limit: &LimitArgs, java: bool) -> Result<RpcEnv, 
         .conf(conf)
         .start()
         .await;
-    started.map_err(|error| match error {
-        StartError::Conf(_) | StartError::Transport(_) | StartError::Ssl(_) | StartError::Tls(_) => {
-            Failure::usage(error)
-        }
-        _ => Failure::no(error),
-    })
+    started.map_err(|error| limit.conf.start_failed(&error))
 }
 
 impl LimitArgs {

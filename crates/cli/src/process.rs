@@ -49,6 +49,23 @@ pub(crate) fn pin_to(cpu: usize, argument: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::usage(format_args!("{argument} {cpu}: cannot use this CPU: {error}")))
 }
 
+/// Looks whether a process can be kept on this CPU.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn check_cpu(cpu: usize, argument: &str) -> Result<(), Failure> {
+    use nix::sched::{sched_getaffinity, sched_setaffinity};
+    // Others than those that this process is on may be allowed, which only trying tells.
+    let this = nix::unistd::Pid::from_raw(0);
+    let before = sched_getaffinity(this).map_err(Failure::no)?;
+    pin_to(cpu, argument)?;
+    sched_setaffinity(this, &before).map_err(Failure::no)
+}
+
+/// Looks whether a process can be kept on this CPU.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn check_cpu(cpu: usize, argument: &str) -> Result<(), Failure> {
+    pin_to(cpu, argument)
+}
+
 /// Keeps this process on one CPU.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) fn pin_to(cpu: usize, argument: &str) -> Result<(), Failure> {

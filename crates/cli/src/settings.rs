@@ -5,11 +5,12 @@ use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use spark_rpc::RpcAddress;
 use spark_rpc::config::{RpcConf, SparkConf};
 use spark_rpc::security::{
     AuthOptions, EngineOptions, EngineVersion, SaslOptions, Secret, SessionCipher, SslSettings,
 };
+use spark_rpc::{RpcAddress, StartError};
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::{Auth, ConfArgs};
 use crate::exit::Failure;
@@ -19,6 +20,22 @@ impl ConfArgs {
     /// Translates Spark's keys: those of the file, then those of `--conf`, which win. Doubtful ones are told on standard
     /// error.
     pub(crate) fn to_conf(&self) -> Result<RpcConf, Failure> {
+        let conf = self.translate()?;
+        for warning in conf.warnings() {
+            output::warning(warning);
+        }
+        Ok(conf)
+    }
+
+    /// Like [`to_conf`](Self::to_conf), for an env that will log what is doubtful when it starts.
+    pub(crate) fn to_conf_to_be_logged(&self) -> Result<RpcConf, Failure> {
+        if LevelFilter::current() >= LevelFilter::WARN {
+            return self.translate();
+        }
+        self.to_conf()
+    }
+
+    fn translate(&self) -> Result<RpcConf, Failure> {
         let mut spark = match &self.properties_file {
             Some(file) => SparkConf::from_properties_file(file).map_err(|error| {
                 let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
@@ -41,10 +58,27 @@ impl ConfArgs {
         for ignored in conf.ignored() {
             output::warning(ignored);
         }
-        for warning in conf.warnings() {
-            output::warning(warning);
-        }
         Ok(conf)
+    }
+
+    /// Whose fault it is that an env could not start, and which arguments say so.
+    pub(crate) fn start_failed(&self, error: &StartError) -> Failure {
+        let files = [
+            ("--tls-cert", &self.tls_cert),
+            ("--tls-key", &self.tls_key),
+            ("--tls-ca", &self.tls_ca),
+        ];
+        let typed = files.iter().filter(|(_, file)| file.is_some());
+        let typed: Vec<_> = typed.map(|(name, _)| *name).collect();
+        match error {
+            StartError::Ssl(_) | StartError::Tls(_) if !typed.is_empty() => {
+                Failure::usage(format_args!("{}: {error}", typed.join(", ")))
+            }
+            StartError::Conf(_) | StartError::Transport(_) | StartError::Ssl(_) | StartError::Tls(_) => {
+                Failure::usage(error)
+            }
+            _ => Failure::no(error),
+        }
     }
 }
 

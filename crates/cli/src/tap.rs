@@ -10,7 +10,6 @@ use std::time::Duration;
 use clap::Args;
 use spark_rpc::RpcAddress;
 use spark_rpc_inspect::{Direction, Fields, Inlet, Outlet, Recorder, Story, Style, Tap, Totals, outlet};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::decode::{StyleArgs, print};
 use crate::exit::{Exit, Failure};
@@ -18,6 +17,7 @@ use crate::output::{self, BOLD, YELLOW, styled};
 use crate::runtime;
 use crate::serve::is_loopback;
 use crate::settings::bind_address;
+use crate::stop::StopSignals;
 
 /// Sit between two Spark processes and tell what they say
 ///
@@ -93,9 +93,7 @@ pub(crate) fn run(args: &TapArgs) -> Result<Exit, Failure> {
 }
 
 async fn tap(args: &TapArgs) -> Result<Exit, Failure> {
-    let failed = |error| Failure::no(format_args!("cannot listen for signals: {error}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut signals = StopSignals::listen()?;
     let to = args.to.to_string();
     let bound = Tap::bind(&args.listen.to_string(), &to).await;
     let tap = bound.map_err(|error| Failure::no(format_args!("--listen {}: {error}", args.listen)))?;
@@ -121,10 +119,7 @@ async fn tap(args: &TapArgs) -> Result<Exit, Failure> {
 
     let totals = tap
         .run(outlets, async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+            signals.next().await;
         })
         .await;
 

@@ -147,7 +147,7 @@ fn the_summary_for_people_has_the_same_numbers() {
 
 #[test]
 fn arguments_that_do_not_go_together_are_named() {
-    let bad: [(&[&str], &str); 13] = [
+    let bad: [(&[&str], &str); 16] = [
         (&["fly"], "<WORK>"),
         (&["ask", "--in-flight", "0"], "--in-flight"),
         (&["ask", "--seconds", "0"], "--seconds"),
@@ -160,6 +160,9 @@ fn arguments_that_do_not_go_together_are_named() {
         (&["local-ask", "--connect", "127.0.0.1:1024"], "--connect"),
         (&["local-send", "--server-cpu", "0"], "--server-cpu"),
         (&["ask", "--client-cpu", "1000000"], "--client-cpu"),
+        (&["ask", "--server-cpu", "1000000"], "--server-cpu"),
+        (&["ask", "--seconds", "-1"], "--seconds"),
+        (&["ask", "--tls-ca", "/nowhere.pem"], "--tls-ca"),
         (
             &["ask", "--server-cpu", "0", "--connect", "127.0.0.1:1024"],
             "--connect",
@@ -193,6 +196,111 @@ fn bulk_is_measured_in_turns_with_a_bare_loop() {
             }
         }
         assert_server_used(&report);
+    }
+}
+
+#[test]
+fn chunks_are_measured_behind_a_secret_and_tls_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| {
+        std::fs::write(folder.path().join(name), content).unwrap();
+        folder.path().join(name).to_str().unwrap().to_owned()
+    };
+    let issued = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let secret = write("secret", "swordfish");
+    let cert = write("host.pem", &issued.cert.pem());
+    let key = write("host.key", &issued.signing_key.serialize_pem());
+    let tls = ["--tls-cert", &cert, "--tls-key", &key, "--tls-ca", &cert];
+    for guards in [&["--secret-file", &secret][..], &tls] {
+        for work in [&["chunks", "--size", "3MiB"][..], &["ask", "--beside", "chunks"]] {
+            let args = [work, &["--seconds", "0.3", "--chunk", "64KiB"], guards].concat();
+            let report = bench(&args);
+            let moved = [&report["ours"]["mb_per_s"], &report["bulk_mb_per_s"]];
+            assert!(moved.iter().any(|moved| moved.as_f64() > Some(0.0)), "{report}");
+        }
+    }
+    // They guard: without a certificate for it, the server process does not start.
+    let finished = run(&["bench", "chunks", "--size", "1", "--tls-ca", &cert]);
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    assert!(finished.stderr.contains("--tls-ca"), "{finished:?}");
+}
+
+/// A process that another one has started, and its arguments.
+#[cfg(target_os = "linux")]
+fn child_of(parent: u32) -> Option<(u32, Vec<String>)> {
+    std::fs::read_dir("/proc").unwrap().find_map(|entry| {
+        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let of = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+        let arguments = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
+        let arguments: Vec<_> = arguments.split_terminator('\0').map(ToOwned::to_owned).collect();
+        // Between fork and exec it still has the arguments of its parent.
+        (of.trim() == parent.to_string() && !arguments.contains(&"bench".to_owned()))
+            .then_some((pid, arguments))
+    })
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_signal_leaves_neither_files_nor_processes() {
+    use std::path::{Path, PathBuf};
+    use std::time::{Duration, Instant};
+
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    let eventually = |what: &str, done: &mut dyn FnMut() -> bool| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !done() {
+            assert!(Instant::now() < deadline, "{what}");
+            std::thread::yield_now();
+        }
+    };
+    for (args, signal, name) in [
+        (
+            &["stream", "--size", "1MiB", "--seconds", "1000"][..],
+            Signal::SIGTERM,
+            "SIGTERM",
+        ),
+        (
+            &["chunks", "--size", "1MiB", "--seconds", "1000"],
+            Signal::SIGINT,
+            "SIGINT",
+        ),
+        (
+            &["downloads", "--size", "64MiB", "--clients", "500"],
+            Signal::SIGTERM,
+            "SIGTERM",
+        ),
+    ] {
+        let mut bench = command::command(&["bench"]);
+        bench.args(args).stderr(std::process::Stdio::piped());
+        let bench = bench.spawn().unwrap();
+        let mut server = None;
+        eventually("a server is started", &mut || {
+            server = child_of(bench.id());
+            server.is_some()
+        });
+        let (server, arguments) = server.unwrap();
+        let served: PathBuf = arguments
+            .iter()
+            .find_map(|argument| {
+                let path = argument.strip_prefix("bench=").unwrap_or(argument);
+                (path.starts_with('/') && path != arguments[0]).then(|| path.into())
+            })
+            .expect("it serves something");
+        assert!(served.exists());
+        kill(Pid::from_raw(bench.id().cast_signed()), signal).unwrap();
+        let output = bench.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+        assert!(
+            stderr.contains(&format!("stopped by {name}")),
+            "{args:?}: {stderr}"
+        );
+        assert!(!served.exists(), "{args:?}: {} is left", served.display());
+        let process = Path::new("/proc").join(server.to_string());
+        eventually("the server ends, too", &mut || !process.exists());
     }
 }
 

@@ -147,6 +147,78 @@ fn a_file_that_is_there_is_replaced_only_by_a_whole_one() {
     assert_eq!(fs::read(&copy).unwrap(), b"new");
 }
 
+/// Renaming would put a file in the place of `/dev/null`.
+#[test]
+fn what_is_no_file_is_not_replaced_by_one() {
+    let folder = Folder::new();
+    folder.write("data/file", "text");
+    let _socket = std::os::unix::net::UnixListener::bind(folder.path("socket")).unwrap();
+    let server = Server::start(&["--quiet", "--files", &folder.at("data")]);
+    let finished = get(
+        &format!("spark://{}/data/file", server.address),
+        &folder.at("socket"),
+    );
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    for text in ["--output", "socket", "--output -"] {
+        assert!(finished.stderr.contains(text), "{finished:?}");
+    }
+    let there = folder.path("socket").metadata().unwrap();
+    assert!(std::os::unix::fs::FileTypeExt::is_socket(&there.file_type()));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_behind_standard_output_is_told() {
+    let folder = Folder::new();
+    folder.write("data/file", pattern(100_000));
+    let server = Server::start(&["--quiet", "--files", &folder.at("data")]);
+    let uri = format!("spark://{}/data/file", server.address);
+    for args in [&["get", &uri, "-o", "-"][..], &["completions", "bash"]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command(args).stdout(full).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+        assert!(
+            stderr.contains("standard output cannot be written"),
+            "{args:?}: {stderr}"
+        );
+    }
+}
+
+/// On a terminal, that is.
+#[test]
+fn a_bar_shows_how_far_a_long_fetch_is_and_leaves_nothing_behind() {
+    let folder = Folder::new();
+    let server = HalfWay::new();
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let mut child = command(&["get", &server.uri(), "-o", &folder.at("copy")])
+        .stdout(Stdio::null())
+        .stderr(terminal.slave)
+        .spawn()
+        .unwrap();
+    let stream = server.serve();
+    let mut screen = fs::File::from(terminal.master);
+    let mut shown = String::new();
+    let mut piece = [0; 1000];
+    // It is drawn after a second; half of the file is all that comes.
+    while !shown.contains(" MiB of 4.00 MiB, ") {
+        let n = screen.read(&mut piece).expect("it goes on drawing");
+        shown.push_str(&String::from_utf8_lossy(&piece[..n]));
+    }
+    assert!(shown.contains("get [####") && shown.contains(" %, "), "{shown:?}");
+    drop(stream);
+    // The end of a terminal is an error.
+    while let Ok(n @ 1..) = screen.read(&mut piece) {
+        shown.push_str(&String::from_utf8_lossy(&piece[..n]));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    let (bar, last) = shown.rsplit_once("\r\x1b[2K").unwrap();
+    assert!(
+        bar.contains('#') && last.contains("broke off") && !last.contains('#'),
+        "{last:?}"
+    );
+}
+
 #[test]
 fn a_dash_is_standard_output() {
     let folder = Folder::new();
@@ -243,8 +315,8 @@ fn folders_that_cannot_be_served_are_named_and_end_with_2() {
     let (one, two) = (folder.dir("one/data"), folder.dir("two/data"));
     let file = folder.write("file", "text");
     let named = |name: &str| format!("{name}={one}");
-    let (files, jars, dots) = (named("files"), named("jars"), named(".."));
-    let bad: [(&[&str], &str); 8] = [
+    let (files, jars, dots, own) = (named("files"), named("jars"), named(".."), named(".spark-rpc"));
+    let bad: [(&[&str], &str); 9] = [
         (&["--files", &one, "--files", &two], "already registered"),
         (&["--files", &one, "--files", &one], "already registered"),
         (&["--files", &files], "/files"),
@@ -253,6 +325,7 @@ fn folders_that_cannot_be_served_are_named_and_end_with_2() {
         (&["--files", &file], "is not a folder"),
         (&["--files", "/no/such/folder"], "/no/such/folder"),
         (&["--files", "/"], "NAME=DIR"),
+        (&["--files", &own], ".spark-rpc cannot be used"),
     ];
     for (args, named) in bad {
         let finished = run(&[&["serve"], args].concat());

@@ -32,7 +32,7 @@ fn help_has_examples_and_the_exit_codes() {
 #[test]
 fn bad_arguments_are_named_and_end_with_2() {
     let ping = ["ping", "spark://echo@127.0.0.1:1024"];
-    let bad: [(&[&str], &str); 7] = [
+    let bad: [(&[&str], &str); 14] = [
         (&["--frob"], "--frob"),
         (&["--log", "loud", "serve"], "--log"),
         (&["serve", "--bind", "a b"], "--bind"),
@@ -43,6 +43,16 @@ fn bad_arguments_are_named_and_end_with_2() {
         ),
         (&[ping[0], ping[1], "-c", "0"], "--count"),
         (&[ping[0], ping[1], "--timeout", "0"], "--timeout"),
+        (&[ping[0], ping[1], "--timeout", "-1"], "--timeout"),
+        (&[ping[0], ping[1], "-i", "-1"], "--interval"),
+        (&[ping[0], ping[1], "--tls-ca", "/nowhere.pem"], "--tls-ca"),
+        (&["serve", "--tls-ca", "/nowhere.pem"], "--tls-cert"),
+        (
+            &["serve", "--tls-cert", "/nowhere.pem", "--tls-key", "/nowhere.key"],
+            "--tls-cert",
+        ),
+        (&["serve", "--files", "data="], "NAME=DIR"),
+        (&["serve", "--cpu", "1000000"], "--cpu"),
     ];
     for (args, named) in bad {
         let finished = run(args);
@@ -63,6 +73,52 @@ fn a_key_with_a_typing_error_is_told_with_the_right_one() {
         finished.stderr.contains("did you mean spark.rpc.askTimeout?"),
         "{finished:?}"
     );
+}
+
+#[test]
+fn a_key_that_means_nothing_is_told_once() {
+    let conf = ["--conf", "spark.rpc.nothing=1", "--stop-with-stdin"];
+    for log in [&[][..], &["--log", "error"]] {
+        let finished = run(&[&["serve"], log, &conf].concat());
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        let told = finished.stderr.matches("spark.rpc.nothing").count();
+        assert_eq!(told, 1, "{log:?}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_text_may_be_a_negative_number() {
+    let finished = run(&[
+        "ask",
+        &format!("spark://echo@{}", command::nobody()),
+        "--text",
+        "-5",
+    ]);
+    assert_eq!(finished.code, Some(3), "it is asked: {finished:?}");
+}
+
+#[test]
+fn help_fits_a_terminal() {
+    for verb in [
+        "",
+        "demo",
+        "serve",
+        "ping",
+        "ask",
+        "send",
+        "get",
+        "doctor",
+        "status",
+        "bench",
+        "decode",
+        "tap",
+        "completions",
+    ] {
+        let finished = run(&[&[verb][usize::from(verb.is_empty())..], &["--help"]].concat());
+        assert_eq!(finished.code, Some(0), "{verb}");
+        let long = finished.stdout.lines().find(|line| line.chars().count() > 120);
+        assert_eq!(long, None, "{verb}");
+    }
 }
 
 #[test]

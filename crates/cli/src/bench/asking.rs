@@ -17,7 +17,7 @@ use crate::process::ProcessUsage;
 
 /// Asks an endpoint of an env in this process.
 pub(crate) async fn local(plan: &Plan) -> Result<Report, Failure> {
-    let env = plan.env().client_mode().start().await.map_err(Failure::no)?;
+    let env = plan.client().await?;
     let mirror = env.setup_endpoint("mirror", Mirror).map_err(Failure::no)?;
     let payload = Payload::of_size(plan.size);
     let (warm_up, time) = (plan.warm_up(), plan.seconds);

@@ -15,7 +15,7 @@ use crate::progress::Progress;
 /// Runs the work.
 pub(crate) async fn run(plan: &Plan) -> Result<Report, Failure> {
     let progress = Progress::start("endpoints", 2 * plan.count as u64);
-    let env = plan.env().client_mode().start().await.map_err(Failure::no)?;
+    let env = plan.client().await?;
     let mut endpoints = Vec::with_capacity(plan.count);
     let before = ProcessUsage::of_this_process();
     let began = Instant::now();

@@ -6,8 +6,10 @@ use std::time::Duration;
 use spark_rpc::config::RpcConf;
 use spark_rpc::{RpcAddress, RpcEnv, RpcEnvBuilder};
 
-use crate::args::{BenchArgs, Beside, ConfArgs, Work};
+use super::{BenchArgs, Beside, Work};
+use crate::args::ConfArgs;
 use crate::exit::Failure;
+use crate::process;
 
 /// One measurement, with nothing left open.
 #[derive(Debug)]
@@ -42,8 +44,11 @@ impl Plan {
         if args.connect.is_some() && (!remote || own_server_only) {
             return refuse("--connect", "this work uses no server that runs already");
         }
-        if args.server_cpu.is_some() && !remote {
-            return refuse("--server-cpu", "this work has no server process");
+        if let Some(cpu) = args.server_cpu {
+            if !remote {
+                return refuse("--server-cpu", "this work has no server process");
+            }
+            process::check_cpu(cpu, "--server-cpu")?;
         }
         let count = match (args.work, args.count) {
             (Work::Connections, count) => count.unwrap_or(10_000),
@@ -73,12 +78,6 @@ impl Plan {
             (Some(size), _) => usize::try_from(size).unwrap_or(usize::MAX),
         };
         let conf = args.conf.to_conf()?;
-        if chunked && (conf.security.secret.is_some() || conf.security.ssl.is_some()) {
-            return refuse(
-                "chunks",
-                "they are measured without authentication and TLS; streams with both",
-            );
-        }
         let in_flight = args.in_flight.unwrap_or(match args.work {
             Work::Chunks => ((48 << 20) / chunk).clamp(1, 64) as usize,
             Work::Ask | Work::LocalAsk => 64,
@@ -104,9 +103,20 @@ impl Plan {
         })
     }
 
-    /// An env of this process.
+    /// An env of this process, not started yet.
     pub(crate) fn env(&self) -> RpcEnvBuilder {
         RpcEnv::builder("bench").conf(self.conf.clone())
+    }
+
+    /// Starts one.
+    pub(crate) async fn start(&self, env: RpcEnvBuilder) -> Result<RpcEnv, Failure> {
+        let started = env.start().await;
+        started.map_err(|error| self.conf_args.start_failed(&error))
+    }
+
+    /// Starts one without a listener.
+    pub(crate) async fn client(&self) -> Result<RpcEnv, Failure> {
+        self.start(self.env().client_mode()).await
     }
 
     /// The arguments of a server process with the same settings.

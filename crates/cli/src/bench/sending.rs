@@ -19,7 +19,7 @@ use crate::process::ProcessUsage;
 
 /// Sends to an endpoint of an env in this process.
 pub(crate) async fn local(plan: &Plan) -> Result<Report, Failure> {
-    let env = plan.env().client_mode().start().await.map_err(Failure::no)?;
+    let env = plan.client().await?;
     let tally = env
         .setup_endpoint("tally", Tally::default())
         .map_err(Failure::no)?;

@@ -36,7 +36,7 @@ impl Server {
                 (Some(process), address)
             }
         };
-        let env = plan.env().client_mode().start().await.map_err(Failure::no)?;
+        let env = plan.client().await?;
         let found = env.setup_endpoint_ref_at(&address, "sink").await;
         let sink = found.map_err(|error| peer::lookup_failed(&error))?;
         Ok(Self {

@@ -59,9 +59,9 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report, Failure> {
 /// A server env and a client env in this process, over TCP.
 async fn first_answer_of_envs(plan: &Plan) -> Result<Duration, Failure> {
     let began = Instant::now();
-    let server: RpcEnv = plan.env().start().await.map_err(Failure::no)?;
+    let server: RpcEnv = plan.start(plan.env()).await?;
     server.setup_endpoint("echo", Echo).map_err(Failure::no)?;
-    let client = plan.env().client_mode().start().await.map_err(Failure::no)?;
+    let client = plan.client().await?;
     let echo = client.endpoint_ref(RpcEndpointAddress::new("echo", server.address().cloned()));
     let text = Text {
         text: "first".to_owned(),

@@ -15,6 +15,7 @@ use crate::child::OwnChild;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, BOLD, DIM, GREEN, RED, short, styled};
 use crate::runtime;
+use crate::stop::StopSignals;
 
 mod client;
 mod greeter;
@@ -31,7 +32,8 @@ use client::StepReport;
 /// Runs the command.
 pub(crate) fn run(log: LevelFilter) -> Result<Exit, Failure> {
     // What dies and fails here is meant to, so the processes log only if somebody asks for it.
-    runtime::small()?.block_on(demo(&log.to_string()))
+    let log = log.to_string();
+    runtime::small()?.block_on(async { StopSignals::listen()?.unless_stopped(demo(&log)).await })
 }
 
 async fn demo(log: &str) -> Result<Exit, Failure> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use spark_rpc::FileServer;
 
 use crate::exit::Failure;
@@ -18,7 +18,7 @@ impl ServedFolder {
     /// Serves it; returns its URI.
     pub(crate) async fn add_to(&self, files: &FileServer) -> Result<String, Failure> {
         // What was typed is a name, not a part of a URI.
-        let base = utf8_percent_encode(&self.name, NON_ALPHANUMERIC).to_string();
+        let base = utf8_percent_encode(&self.name, NOT_OF_A_NAME).to_string();
         let added = files.add_directory(&base, &self.folder).await;
         added.map_err(|error| {
             let Self { name, folder } = self;
@@ -33,6 +33,9 @@ pub(crate) fn served_folder(text: &str) -> Result<ServedFolder, String> {
         Some((name, folder)) => (Some(name.to_owned()), PathBuf::from(folder)),
         None => (None, PathBuf::from(text)),
     };
+    if folder.as_os_str().is_empty() {
+        return Err("there is no folder in it; expected DIR or NAME=DIR".to_owned());
+    }
     match folder.metadata() {
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) => return Err(format!("{} is not a folder", folder.display())),
@@ -54,6 +57,9 @@ fn own_name(folder: &Path) -> Option<String> {
     let name = typed.or_else(|| folder.canonicalize().ok()?.file_name().map(ToOwned::to_owned));
     name?.into_string().ok()
 }
+
+/// What means something else in the base URI of a folder.
+const NOT_OF_A_NAME: &AsciiSet = &CONTROLS.add(b'%').add(b'/').add(b'?').add(b'#');
 
 #[cfg(test)]
 mod tests {

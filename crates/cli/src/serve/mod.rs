@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use spark_rpc::{RpcAddress, RpcEnv, StartError};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::ServeArgs;
 use crate::exit::{Exit, Failure};
+use crate::stop::StopSignals;
 use crate::{output, process, runtime};
 
 mod connection_log;
@@ -24,7 +24,12 @@ use connection_log::ConnectionLog;
 
 /// Runs the command.
 pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
-    let conf = args.conf.to_conf()?;
+    let conf = args.conf.to_conf_to_be_logged()?;
+    if args.conf.tls_ca.is_some() && args.conf.tls_cert.is_none() {
+        return Err(Failure::usage(
+            "--tls-ca: a server also needs a certificate of its own; give --tls-cert and --tls-key",
+        ));
+    }
     if let Some(cpu) = args.cpu {
         // Before the runtime, whose threads inherit it.
         process::pin_to(cpu, "--cpu")?;
@@ -38,7 +43,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Exit, Failure> {
 }
 
 async fn serve(args: &ServeArgs, conf: spark_rpc::config::RpcConf) -> Result<Exit, Failure> {
-    let told_to_stop = StopSignals::new(args.stop_with_stdin)?;
+    let told_to_stop = Reasons::new(args.stop_with_stdin)?;
     let events = Events::new(args.json, args.quiet);
     let mut builder = RpcEnv::builder("serve").conf(conf).bind(args.bind.to_string());
     if let Some(host) = &args.advertise {
@@ -49,8 +54,8 @@ async fn serve(args: &ServeArgs, conf: spark_rpc::config::RpcConf) -> Result<Exi
         StartError::Port { .. } | StartError::Address(_) | StartError::Unprotected { .. } => {
             Failure::usage(format_args!("--bind {}: {error}", args.bind))
         }
-        StartError::Conf(_) | StartError::Ssl(_) | StartError::Tls(_) => Failure::usage(&error),
-        _ => Failure::no(format_args!("--bind {}: {error}", args.bind)),
+        StartError::Bind { .. } => Failure::no(format_args!("--bind {}: {error}", args.bind)),
+        _ => args.conf.start_failed(&error),
     })?;
     let setup = || {
         env.setup_endpoint("echo", Echo)?;
@@ -94,16 +99,14 @@ pub(crate) fn is_loopback(address: &RpcAddress) -> bool {
 }
 
 /// What ends the server: SIGINT, SIGTERM, or the end of standard input where that was asked for.
-struct StopSignals {
+struct Reasons {
     received: tokio::sync::watch::Receiver<Vec<&'static str>>,
 }
 
-impl StopSignals {
+impl Reasons {
     /// Listens from now on, so that no signal is missed.
     fn new(with_stdin: bool) -> Result<Self, Failure> {
-        let failed = |error| Failure::no(format_args!("cannot listen for signals: {error}"));
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut signals = StopSignals::listen()?;
         let (send, received) = tokio::sync::watch::channel(Vec::new());
         if with_stdin {
             let send = send.clone();
@@ -115,10 +118,7 @@ impl StopSignals {
         }
         tokio::spawn(async move {
             loop {
-                let name = tokio::select! {
-                    _ = interrupt.recv() => "SIGINT",
-                    _ = terminate.recv() => "SIGTERM",
-                };
+                let name = signals.next().await;
                 send.send_modify(|seen| seen.push(name));
             }
         });

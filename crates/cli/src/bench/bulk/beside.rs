@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::download::fetch_chunk;
 use super::server::BulkServer;
 use super::source;
-use crate::args::Beside;
+use crate::bench::Beside;
 use crate::bench::asking::{ask_for, first_failure};
 use crate::bench::plan::Plan;
 use crate::bench::report::{Report, rounded};
@@ -21,14 +21,6 @@ use crate::exit::Failure;
 
 /// Runs the work `ask` with `--beside`.
 pub(crate) async fn run(plan: &Plan, bulk: Beside) -> Result<Report, Failure> {
-    tokio::select! {
-        report = measure(plan, bulk) => report,
-        // So that the file is removed.
-        _ = tokio::signal::ctrl_c() => Err(Failure::no("interrupted")),
-    }
-}
-
-async fn measure(plan: &Plan, bulk: Beside) -> Result<Report, Failure> {
     let file = source::make(LENGTH)?;
     let server = BulkServer::start(plan, file.path()).await?;
     let mut transfer = JoinSet::new();

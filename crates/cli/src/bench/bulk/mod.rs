@@ -16,7 +16,7 @@ use serde_json::json;
 use super::meter::{Measured, Spent, median, new_histogram};
 use super::plan::Plan;
 use super::report::Report;
-use crate::args::Work;
+use crate::bench::Work;
 use crate::exit::Failure;
 use crate::process::ProcessUsage;
 use crate::progress::Progress;
@@ -30,14 +30,6 @@ use server::BulkServer;
 
 /// Runs the work.
 pub(crate) async fn run(plan: &Plan) -> Result<Report, Failure> {
-    tokio::select! {
-        report = measure(plan) => report,
-        // So that the file is removed.
-        _ = tokio::signal::ctrl_c() => Err(Failure::no("interrupted")),
-    }
-}
-
-async fn measure(plan: &Plan) -> Result<Report, Failure> {
     let progress = Progress::start("measuring", 2 * ROUNDS);
     let file = source::make(plan.size as u64)?;
     let server = BulkServer::start(plan, file.path()).await?;

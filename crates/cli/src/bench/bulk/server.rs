@@ -50,7 +50,10 @@ async fn serve(args: &BulkServerArgs) -> Result<Exit, Failure> {
     let length = file.metadata().map_err(Failure::no)?.len();
 
     let builder = RpcEnv::builder("bulk").conf(conf.clone()).bind("127.0.0.1:0");
-    let env = builder.start().await.map_err(Failure::no)?;
+    let env = builder
+        .start()
+        .await
+        .map_err(|error| args.conf.start_failed(&error))?;
     env.setup_endpoint("echo", Echo).map_err(Failure::no)?;
     let sink = env.setup_endpoint("sink", Sink::new(Events::Nothing));
     sink.map_err(Failure::no)?;
@@ -63,7 +66,8 @@ async fn serve(args: &BulkServerArgs) -> Result<Exit, Failure> {
     let handlers = move |_: &TransportClient| Box::new(Handler(chunks.clone())) as Box<dyn RpcHandler>;
     let context = TransportContext::new(conf.transport.clone(), Arc::new(TcpNetwork), Arc::new(handlers));
     let server = context.map_err(Failure::no)?;
-    let server = server.create_server("127.0.0.1", 0, Vec::new()).await;
+    let guards = conf.security.server_bootstraps().map_err(Failure::usage)?;
+    let server = server.create_server("127.0.0.1", 0, guards).await;
     let server = server.map_err(Failure::no)?;
     let places = Places {
         stream: stream.map_err(Failure::no)?,
@@ -139,7 +143,7 @@ impl BulkServer {
         let address = process.address().await?;
         let places = process.line(super::LIMIT).await?;
         let places = serde_json::from_str(&places).map_err(Failure::no)?;
-        let env = plan.env().client_mode().start().await.map_err(Failure::no)?;
+        let env = plan.client().await?;
         let sink = env.setup_endpoint_ref_at(&address, "sink").await;
         Ok(Self {
             env,
@@ -170,7 +174,8 @@ impl BulkServer {
             Arc::new(TcpNetwork),
             Arc::new(NoRpcHandler),
         );
-        let factory = context.map_err(Failure::no)?.create_client_factory(Vec::new());
+        let guards = plan.conf.security.client_bootstraps().map_err(Failure::usage)?;
+        let factory = context.map_err(Failure::no)?.create_client_factory(guards);
         let client = factory.create_client("127.0.0.1", self.places.chunks).await;
         Ok((client.map_err(Failure::no)?, factory))
     }
