@@ -16,17 +16,26 @@ use crate::bounds::{Bounds, Full, Lane, Load};
 ///
 /// Bytes count against the [`Bounds`] until they are reported [written](Self::written). A body counts with the weight
 /// that its owner states: the memory that it holds, which for a file is next to nothing.
+///
+/// Answers to the peer's requests are never refused, and are counted for themselves, too: the queue [is
+/// over](Self::is_over) its bounds when they alone exceed them. Whatever else waits does not count there. A side that
+/// stops reading because it has much to say meets another one that does the same, and neither is heard.
 #[derive(Debug)]
 pub struct WriteQueue<B> {
     control: VecDeque<Queued>,
     normal: VecDeque<Queued>,
-    bulk: VecDeque<Weighed<B>>,
+    bulk: VecDeque<Body<B>>,
     /// Bytes of normal frames that have gone before the body that waits longest.
     passed: usize,
     bounds: Bounds,
     load: Load,
     /// What of it waits in the control lane.
     control_load: Load,
+    /// What of it answers requests.
+    answers: Load,
+    /// What has been taken and is being written.
+    taken: Load,
+    taken_answers: Load,
 }
 
 /// What goes to the socket next.
@@ -59,8 +68,16 @@ pub struct Chunk {
 #[derive(Debug)]
 struct Queued {
     chunk: Chunk,
+    /// What of it answers requests.
+    answers: Load,
     /// Whether more frames may be gathered in it.
     open: bool,
+}
+
+#[derive(Debug)]
+struct Body<B> {
+    weighed: Weighed<B>,
+    is_answer: bool,
 }
 
 /// A frame has been queued.
@@ -88,6 +105,9 @@ impl<B> WriteQueue<B> {
             bounds,
             load: Load::default(),
             control_load: Load::default(),
+            answers: Load::default(),
+            taken: Load::default(),
+            taken_answers: Load::default(),
         }
     }
 
@@ -106,7 +126,7 @@ impl<B> WriteQueue<B> {
         spare: impl FnOnce() -> Vec<u8>,
     ) -> Result<Pushed, Full> {
         let pushed = self.admit(lane, frame.len())?;
-        self.append(lane, frame, spare);
+        self.append(lane, frame, false, spare);
         Ok(pushed)
     }
 
@@ -118,7 +138,7 @@ impl<B> WriteQueue<B> {
     pub fn push_owned(&mut self, lane: Lane, frame: Vec<u8>) -> Result<Pushed, (Vec<u8>, Full)> {
         match self.admit(lane, frame.len()) {
             Ok(pushed) => {
-                self.append_owned(lane, frame);
+                self.append_owned(lane, frame, false);
                 Ok(pushed)
             }
             Err(full) => Err((frame, full)),
@@ -130,7 +150,8 @@ impl<B> WriteQueue<B> {
     pub fn push_answer(&mut self, lane: Lane, frame: &[u8], spare: impl FnOnce() -> Vec<u8>) -> Pushed {
         let was_empty = self.is_empty();
         self.load.add(frame.len());
-        self.append(lane, frame, spare);
+        self.answers.add(frame.len());
+        self.append(lane, frame, true, spare);
         Pushed { was_empty }
     }
 
@@ -138,7 +159,8 @@ impl<B> WriteQueue<B> {
     pub fn push_owned_answer(&mut self, lane: Lane, frame: Vec<u8>) -> Pushed {
         let was_empty = self.is_empty();
         self.load.add(frame.len());
-        self.append_owned(lane, frame);
+        self.answers.add(frame.len());
+        self.append_owned(lane, frame, true);
         Pushed { was_empty }
     }
 
@@ -149,60 +171,67 @@ impl<B> WriteQueue<B> {
     /// [`Full`] with the body when a bound is reached.
     pub fn push_bulk(&mut self, weight: usize, body: B) -> Result<Pushed, (B, Full)> {
         match self.bounds.admit(self.load, weight) {
-            Ok(()) => Ok(self.push_bulk_answer(weight, body)),
+            Ok(()) => Ok(self.append_bulk(weight, body, false)),
             Err(full) => Err((body, full)),
         }
     }
 
     /// Queues a bulk body that answers a request; see [`push_answer`](Self::push_answer).
     pub fn push_bulk_answer(&mut self, weight: usize, body: B) -> Pushed {
-        let was_empty = self.is_empty();
-        let weight = self.load.add(weight);
-        self.bulk.push_back(Weighed { weight, body });
-        Pushed { was_empty }
+        self.append_bulk(weight, body, true)
     }
 
-    /// Whether the queue is filled beyond its bounds, as answers may do, and also one oversized frame.
+    /// Whether answers that wait or are being written exceed the bounds, which nothing but the reader can prevent.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.load.items > self.bounds.max_items || self.load.bytes > self.bounds.max_bytes
+        self.answers.items > self.bounds.max_items || self.answers.bytes > self.bounds.max_bytes
     }
 
     /// Takes what is to be written next: control first.
     pub fn next_write(&mut self) -> Option<Next<B>> {
-        if let Some(Queued { chunk, .. }) = self.control.pop_front() {
+        if let Some(queued) = self.control.pop_front() {
+            let chunk = &queued.chunk;
             self.control_load.remove(chunk.frames, chunk.bytes.len());
-            return Some(Next::Chunk(chunk));
+            return Some(self.take_chunk(queued));
         }
         if self.passed < PASSING
-            && let Some(next) = self.normal.pop_front()
+            && let Some(queued) = self.normal.pop_front()
         {
             if !self.bulk.is_empty() {
-                self.passed += next.chunk.bytes.len();
+                self.passed += queued.chunk.bytes.len();
             }
-            return Some(Next::Chunk(next.chunk));
+            return Some(self.take_chunk(queued));
         }
         self.passed = 0;
-        let body = self.bulk.pop_front().map(Next::Bulk);
-        body.or_else(|| self.normal.pop_front().map(|next| Next::Chunk(next.chunk)))
+        if let Some(body) = self.take_body() {
+            return Some(Next::Bulk(body));
+        }
+        let queued = self.normal.pop_front()?;
+        Some(self.take_chunk(queued))
     }
 
     /// Takes one more bulk body to be written together with the last one, if no frame waits and `fits` says so.
     pub fn next_bulk_if(&mut self, fits: impl FnOnce(&B) -> bool) -> Option<Weighed<B>> {
-        if !self.control.is_empty() || !self.normal.is_empty() || !fits(&self.bulk.front()?.body) {
+        if !self.control.is_empty() || !self.normal.is_empty() || !fits(&self.bulk.front()?.weighed.body) {
             return None;
         }
         self.passed = 0;
-        self.bulk.pop_front()
+        self.take_body()
     }
 
-    /// Reports that so much of what [`next_write`](Self::next_write) gave has left; a body counts as one frame of its weight.
+    /// Reports that so much of what was taken has left; a body counts as one frame of its weight. Answers among it count
+    /// until all that was taken has left.
     ///
     /// # Panics
     ///
     /// Debug builds panic when more is reported than was taken.
     pub fn written(&mut self, frames: usize, bytes: usize) {
         self.load.remove(frames, bytes);
+        self.taken.remove(frames, bytes);
+        if self.taken.items == 0 {
+            let answers = std::mem::take(&mut self.taken_answers);
+            self.answers.remove(answers.items, answers.bytes);
+        }
     }
 
     /// Frames and bytes that wait or are being written.
@@ -230,9 +259,9 @@ impl<B> WriteQueue<B> {
         let mut forgotten = Load::default();
         let bodies = std::mem::take(&mut self.bulk);
         self.passed = 0;
-        for Weighed { weight, .. } in &bodies {
+        for Body { weighed, .. } in &bodies {
             forgotten.items += 1;
-            forgotten.bytes += weight;
+            forgotten.bytes += weighed.weight;
         }
         for Queued { chunk, .. } in self.control.drain(..).chain(self.normal.drain(..)) {
             forgotten.items += chunk.frames;
@@ -240,7 +269,26 @@ impl<B> WriteQueue<B> {
         }
         self.load.remove(forgotten.items, forgotten.bytes);
         self.control_load = Load::default();
-        (forgotten, bodies.into_iter().map(|weighed| weighed.body))
+        self.answers = self.taken_answers;
+        (forgotten, bodies.into_iter().map(|body| body.weighed.body))
+    }
+
+    fn take_chunk(&mut self, queued: Queued) -> Next<B> {
+        let Queued { chunk, answers, .. } = queued;
+        self.taken.items += chunk.frames;
+        self.taken.bytes += chunk.bytes.len();
+        self.taken_answers.items += answers.items;
+        self.taken_answers.bytes += answers.bytes;
+        Next::Chunk(chunk)
+    }
+
+    fn take_body(&mut self) -> Option<Weighed<B>> {
+        let Body { weighed, is_answer } = self.bulk.pop_front()?;
+        self.taken.add(weighed.weight);
+        if is_answer {
+            self.taken_answers.add(weighed.weight);
+        }
+        Some(weighed)
     }
 
     fn admit(&mut self, lane: Lane, bytes: usize) -> Result<Pushed, Full> {
@@ -255,33 +303,52 @@ impl<B> WriteQueue<B> {
     }
 
     #[inline]
-    fn append(&mut self, lane: Lane, frame: &[u8], spare: impl FnOnce() -> Vec<u8>) {
+    fn append(&mut self, lane: Lane, frame: &[u8], is_answer: bool, spare: impl FnOnce() -> Vec<u8>) {
         let chunks = self.lane(lane, frame.len());
-        match chunks.back_mut() {
-            Some(Queued { chunk, open: true }) if chunk.bytes.len() + frame.len() <= CHUNK => {
-                chunk.bytes.extend_from_slice(frame);
-                chunk.frames += 1;
-            }
+        let queued = match chunks.back_mut() {
+            Some(queued) if queued.open && queued.chunk.bytes.len() + frame.len() <= CHUNK => queued,
             _ => {
                 let mut bytes = spare();
                 bytes.clear();
-                bytes.extend_from_slice(frame);
                 chunks.push_back(Queued {
-                    chunk: Chunk { bytes, frames: 1 },
+                    chunk: Chunk { bytes, frames: 0 },
+                    answers: Load::default(),
                     open: true,
                 });
+                chunks.back_mut().expect("just pushed")
             }
+        };
+        queued.chunk.bytes.extend_from_slice(frame);
+        queued.chunk.frames += 1;
+        if is_answer {
+            queued.answers.add(frame.len());
         }
     }
 
-    fn append_owned(&mut self, lane: Lane, frame: Vec<u8>) {
+    fn append_owned(&mut self, lane: Lane, frame: Vec<u8>, is_answer: bool) {
+        let mut answers = Load::default();
+        if is_answer {
+            answers.add(frame.len());
+        }
         self.lane(lane, frame.len()).push_back(Queued {
             chunk: Chunk {
                 bytes: frame,
                 frames: 1,
             },
+            answers,
             open: false,
         });
+    }
+
+    fn append_bulk(&mut self, weight: usize, body: B, is_answer: bool) -> Pushed {
+        let was_empty = self.is_empty();
+        let weight = self.load.add(weight);
+        if is_answer {
+            self.answers.add(weight);
+        }
+        let weighed = Weighed { weight, body };
+        self.bulk.push_back(Body { weighed, is_answer });
+        Pushed { was_empty }
     }
 
     /// The lane, for one more frame of `bytes`.

@@ -206,6 +206,24 @@ fn control_frames_have_as_much_room_again_and_no_more() {
 }
 
 #[test]
+fn what_answers_nothing_is_refused_and_never_over() {
+    let mut queue = WriteQueue::new(SMALL);
+    queue.push_owned(Lane::Normal, vec![1; 1_000]).unwrap();
+    for _ in 0..SMALL.max_items {
+        push(&mut queue, Lane::Control, b"x");
+    }
+    assert!(!queue.is_over(), "the reader could do nothing about it");
+    for _ in 0..SMALL.max_items {
+        queue.push_answer(Lane::Normal, b"x", Vec::new);
+    }
+    assert!(!queue.is_over(), "answers have as much room");
+    queue.push_answer(Lane::Normal, b"x", Vec::new);
+    assert!(queue.is_over());
+    drop(queue.clear());
+    assert!(!queue.is_over());
+}
+
+#[test]
 fn clearing_forgets_what_waits_and_keeps_counting_what_is_being_written() {
     let mut queue = WriteQueue::new(Bounds::NONE);
     push(&mut queue, Lane::Normal, b"being written");

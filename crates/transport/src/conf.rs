@@ -93,7 +93,8 @@ pub struct TransportConf {
 
     /// Bytes that may wait for one connection's socket, at least 1.
     ///
-    /// A single frame longer than this is let in when nothing else waits; it could never be sent otherwise.
+    /// A single frame longer than this is let in when nothing else waits; it could never be sent otherwise. Answers are
+    /// never refused: when they alone exceed this, nothing more is read from the peer.
     ///
     /// Default 64 MiB. Key `spark.<m>.io.writeQueue.maxBytes`, not Spark's.
     pub write_queue_max_bytes: usize,

@@ -1,6 +1,6 @@
 //! The write queue beside an obvious model of it: one list of whole frames or bodies for each lane.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use spark_rpc_engine::{Bounds, CHUNK, Full, Lane, Load, Next, PASSING, Weighed, WriteQueue};
 
@@ -65,6 +65,7 @@ impl Op {
 struct Frame {
     bytes: Vec<u8>,
     owned: bool,
+    answer: bool,
 }
 
 impl Frame {
@@ -73,7 +74,11 @@ impl Frame {
         let bytes = (0..len)
             .map(|place| (place as u32 ^ number.wrapping_mul(31)) as u8)
             .collect();
-        Self { bytes, owned }
+        Self {
+            bytes,
+            owned,
+            answer: false,
+        }
     }
 }
 
@@ -82,10 +87,14 @@ struct Model {
     control: VecDeque<Frame>,
     normal: VecDeque<Frame>,
     bulk: VecDeque<Weighed<u32>>,
+    /// Which of the bodies answer requests.
+    bulk_answers: BTreeSet<u32>,
     /// Bytes of frames that have gone before the oldest body.
     passed: usize,
     /// Chunks and bodies that were taken and are not yet reported written.
     taken: VecDeque<Load>,
+    /// Answers among them, and among those that were reported when others were still being written.
+    taken_answers: Load,
 }
 
 impl Model {
@@ -103,10 +112,43 @@ impl Model {
     }
 
     fn load(&self) -> Load {
-        self.taken.iter().fold(self.waiting(), |load, taken| Load {
-            items: load.items + taken.items,
-            bytes: load.bytes + taken.bytes,
-        })
+        self.taken
+            .iter()
+            .fold(self.waiting(), |load, taken| add(load, *taken))
+    }
+
+    /// Answers that wait or are being written.
+    fn answers(&self) -> Load {
+        let frames = self.control.iter().chain(&self.normal);
+        let weights = frames.filter(|frame| frame.answer).map(|frame| frame.bytes.len());
+        let bodies = self
+            .bulk
+            .iter()
+            .filter(|body| self.bulk_answers.contains(&body.body));
+        let waiting = sum(weights.chain(bodies.map(|body| body.weight)));
+        add(waiting, self.taken_answers)
+    }
+
+    fn take(&mut self, load: Load, answers: Load) {
+        self.taken.push_back(load);
+        self.taken_answers = add(self.taken_answers, answers);
+    }
+
+    fn take_body(&mut self, body: &Weighed<u32>) {
+        let load = Load {
+            items: 1,
+            bytes: body.weight,
+        };
+        let is_answer = self.bulk_answers.contains(&body.body);
+        self.take(load, if is_answer { load } else { Load::default() });
+        self.passed = 0;
+    }
+}
+
+fn add(one: Load, other: Load) -> Load {
+    Load {
+        items: one.items + other.items,
+        bytes: one.bytes + other.bytes,
     }
 }
 
@@ -150,7 +192,8 @@ pub(crate) fn check(bounds: Bounds, ops: impl IntoIterator<Item = Op>) {
                 }
             }
             Op::PushAnswer { lane, len, owned } => {
-                let frame = Frame::new(number, len, owned);
+                let mut frame = Frame::new(number, len, owned);
+                frame.answer = true;
                 let was_empty = queue.is_empty();
                 let pushed = if owned {
                     queue.push_owned_answer(lane, frame.bytes.clone())
@@ -163,6 +206,7 @@ pub(crate) fn check(bounds: Bounds, ops: impl IntoIterator<Item = Op>) {
             Op::PushBulk { weight, answer: true } => {
                 let was_empty = queue.is_empty();
                 assert_eq!(queue.push_bulk_answer(weight, number).was_empty, was_empty);
+                model.bulk_answers.insert(number);
                 model.bulk.push_back(Weighed { weight, body: number });
             }
             Op::PushBulk {
@@ -190,13 +234,15 @@ pub(crate) fn check(bounds: Bounds, ops: impl IntoIterator<Item = Op>) {
                 };
                 assert_eq!(queue.next_bulk_if(|body| body.is_multiple_of(2)), expected);
                 if let Some(body) = &expected {
-                    model.taken.push_back(load_of(body));
-                    model.passed = 0;
+                    model.take_body(body);
                 }
             }
             Op::Written => {
                 if let Some(load) = model.taken.pop_front() {
                     queue.written(load.items, load.bytes);
+                    if model.taken.is_empty() {
+                        model.taken_answers = Load::default();
+                    }
                 }
             }
             Op::Clear => {
@@ -210,8 +256,8 @@ pub(crate) fn check(bounds: Bounds, ops: impl IntoIterator<Item = Op>) {
         }
         assert_eq!(queue.load(), model.load());
         assert_eq!(queue.is_empty(), model.waiting().items == 0);
-        let load = model.load();
-        let over = load.items > bounds.max_items || load.bytes > bounds.max_bytes;
+        let answers = model.answers();
+        let over = answers.items > bounds.max_items || answers.bytes > bounds.max_bytes;
         assert_eq!(queue.is_over(), over);
         for bytes in [0, 1, bounds.max_bytes] {
             let lanes = [Lane::Normal, Lane::Control];
@@ -243,13 +289,6 @@ fn sum(weights: impl Iterator<Item = usize>) -> Load {
     })
 }
 
-fn load_of(body: &Weighed<u32>) -> Load {
-    Load {
-        items: 1,
-        bytes: body.weight,
-    }
-}
-
 /// Takes what is next and finds it at the front of the lane whose turn it is.
 fn next(queue: &mut WriteQueue<u32>, model: &mut Model) {
     let lane = if model.control.is_empty() {
@@ -265,8 +304,7 @@ fn next(queue: &mut WriteQueue<u32>, model: &mut Model) {
                 model.normal.is_empty() || model.passed >= PASSING,
                 "frames go first"
             );
-            model.passed = 0;
-            model.taken.push_back(load_of(&body));
+            model.take_body(&body);
             return assert_eq!(model.bulk.pop_front(), Some(body));
         }
         Some(Next::Chunk(chunk)) => chunk,
@@ -293,8 +331,10 @@ fn next(queue: &mut WriteQueue<u32>, model: &mut Model) {
             "the next frame would have fitted"
         );
     }
-    model.taken.push_back(Load {
+    let load = Load {
         items: chunk.frames,
         bytes: chunk.bytes.len(),
-    });
+    };
+    let answers = frames.iter().filter(|frame| frame.answer);
+    model.take(load, sum(answers.map(|frame| frame.bytes.len())));
 }

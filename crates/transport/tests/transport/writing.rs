@@ -1,5 +1,7 @@
 //! The write queue: what waits for a peer that does not read.
 
+use std::sync::{Arc, Mutex};
+
 use bytes::Bytes;
 use spark_rpc_net::Listener;
 use spark_rpc_testkit::{MemoryNetwork, MemorySettings, ScriptedPeer};
@@ -11,7 +13,7 @@ use spark_rpc_wire::{Message, OpenFrame, RequestId, RpcRequest};
 use tokio::time::Instant;
 
 use crate::log::Log;
-use crate::support::{Handlers, Hosts, Seen, connect_scripted, context, secs, settle, soon};
+use crate::support::{Handlers, Hosts, Seen, connect, connect_scripted, context, secs, settle, soon};
 
 /// A client whose peer takes `window` bytes and then no more until the test reads them.
 struct Narrow {
@@ -288,6 +290,45 @@ async fn while_answers_exceed_the_bounds_no_further_requests_are_read() {
         assert_eq!((answer.request_id.0, answer.body.len()), (id, 600));
     }
     assert_eq!(requests(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_sides_with_much_to_say_still_hear_each_other() {
+    // The queue is full and a control frame comes on top; and a frame that no queue could hold.
+    let full = vec![(Lane::Normal, 300); 3]
+        .into_iter()
+        .chain([(Lane::Control, 100)]);
+    for frames in [full.collect(), vec![(Lane::Normal, 5000)]] {
+        let hosts = narrow_hosts();
+        let accepted = Arc::new(Mutex::new(None));
+        let (near, far) = (Handlers::echo(), {
+            let accepted = Arc::clone(&accepted);
+            Handlers::new(move |client, _, _| {
+                accepted.lock().unwrap().get_or_insert_with(|| client.clone());
+                Flow::Continue
+            })
+        });
+        let _server = hosts.serve_with(small_queue(), &far).await;
+        let factory = context(&hosts.client, small_queue(), &near).create_client_factory(Vec::new());
+        let client = connect(&factory).await;
+        client.send(b"first").unwrap();
+        settle().await;
+        let server = accepted.lock().unwrap().take().unwrap();
+        for side in [&client, &server] {
+            for (lane, len) in &frames {
+                side.send_frame(*lane, &mut one_way(&vec![7; *len])).unwrap();
+            }
+        }
+        let all = frames.len();
+        let heard = |handlers: &Handlers| handlers.record.one_ways().len();
+        // Far less than the connection's time.
+        tokio::time::timeout(secs(10), async {
+            near.record.until(|_| heard(&near) == all).await;
+            far.record.until(|_| heard(&far) == all + 1).await;
+        })
+        .await
+        .unwrap_or_else(|_| panic!("{} and {} of {all}", heard(&near), heard(&far)));
+    }
 }
 
 #[tokio::test(start_paused = true)]
