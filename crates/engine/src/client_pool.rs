@@ -54,10 +54,12 @@ impl<C: Clone> ClientPool<C> {
         }
     }
 
-    /// How many connections it holds at most.
-    #[must_use]
-    pub fn slots(&self) -> usize {
-        self.slots.len()
+    /// The connections that it holds.
+    pub fn held(&self) -> impl Iterator<Item = &C> {
+        self.slots.iter().filter_map(|slot| match slot {
+            SlotState::Held(connection) => Some(connection),
+            SlotState::Empty | SlotState::Connecting => None,
+        })
     }
 
     /// Says what to do about slot `slot`.

@@ -28,11 +28,17 @@ use crate::security::{Passed, PeerIdentity};
 pub struct TransportClientFactory {
     parts: Arc<ContextParts>,
     bootstraps: Vec<Arc<dyn ClientBootstrap>>,
-    peers: Mutex<BTreeMap<(String, u16), Arc<Peer>>>,
+    peers: Mutex<Peers>,
     connections: Arc<Connections>,
     closed: AtomicBool,
     /// Ends attempts under way.
     closing: Notify,
+}
+
+struct Peers {
+    known: BTreeMap<(String, u16), Arc<Peer>>,
+    /// With so many addresses, those without a connection are forgotten.
+    clean_at: usize,
 }
 
 struct Peer {
@@ -117,8 +123,8 @@ impl TransportClientFactory {
         self.connections.len()
     }
 
-    /// Opens nothing more, ends attempts under way with [`ConnectError::FactoryClosed`], lets open connections write what is queued, and closes them; those that take longer than
-    /// `limit` are aborted. Returns how many those were.
+    /// Opens nothing more, ends attempts under way with [`ConnectError::FactoryClosed`], lets open connections write what
+    /// is queued, and closes them; those that take longer than `limit` are aborted. Returns how many those were.
     ///
     /// # Cancel safety
     ///
@@ -325,11 +331,17 @@ impl TransportClientFactory {
 
     fn peer(&self, host: &str, port: u16) -> Arc<Peer> {
         let mut peers = self.peers();
-        if let Some(peer) = peers.get(&(host.to_owned(), port)) {
+        let address = (host.to_owned(), port);
+        if let Some(peer) = peers.known.get(&address) {
             return Arc::clone(peer);
         }
-        if peers.len() >= PEERS_BEFORE_CLEANING {
-            peers.retain(|_, peer| Arc::strong_count(peer) > 1 || peer.has_live_connection());
+        if peers.known.len() >= peers.clean_at {
+            // Whoever holds one is about to use it.
+            peers
+                .known
+                .retain(|_, peer| Arc::strong_count(peer) > 1 || peer.has_live_connection());
+            // Where most are alive, the next look is worth its cost only after as many more.
+            peers.clean_at = PEERS_BEFORE_CLEANING.max(2 * peers.known.len());
         }
         let conf = &self.parts.conf;
         let peer = Arc::new(Peer {
@@ -340,18 +352,27 @@ impl TransportClientFactory {
             changed: Notify::new(),
             turn: AtomicUsize::new(0),
         });
-        peers.insert((host.to_owned(), port), Arc::clone(&peer));
+        peers.known.insert(address, Arc::clone(&peer));
         peer
     }
 
-    fn peers(&self) -> MutexGuard<'_, BTreeMap<(String, u16), Arc<Peer>>> {
+    fn peers(&self) -> MutexGuard<'_, Peers> {
         self.peers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn forget_peers(&self) {
-        for peer in std::mem::take(&mut *self.peers()).into_values() {
+        for peer in std::mem::take(&mut self.peers().known).into_values() {
             peer.pool().clients.drain();
             peer.changed.notify_waiters();
+        }
+    }
+}
+
+impl Default for Peers {
+    fn default() -> Self {
+        Self {
+            known: BTreeMap::new(),
+            clean_at: PEERS_BEFORE_CLEANING,
         }
     }
 }
@@ -362,16 +383,7 @@ impl Peer {
     }
 
     fn has_live_connection(&self) -> bool {
-        let pool = &mut self.pool().clients;
-        (0..pool.slots()).any(|slot| match pool.pick(slot, false, now()) {
-            Pick::Reuse(client) => client.is_active(),
-            Pick::Wait => true,
-            Pick::FailFast { .. } => false,
-            Pick::Connect => {
-                pool.failed(slot, false, now());
-                false
-            }
-        })
+        self.pool().clients.held().any(TransportClient::is_active)
     }
 }
 
@@ -384,7 +396,7 @@ impl Drop for TransportClientFactory {
 impl fmt::Debug for TransportClientFactory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TransportClientFactory")
-            .field("peers", &self.peers().len())
+            .field("peers", &self.peers().known.len())
             .field("connections", &self.connections)
             .finish_non_exhaustive()
     }
@@ -438,5 +450,5 @@ impl Drop for CloseUnlessDone {
     }
 }
 
-/// With more addresses than this, those without a connection are forgotten.
+/// So many addresses are kept without a look at them.
 const PEERS_BEFORE_CLEANING: usize = 1024;
