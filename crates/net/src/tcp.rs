@@ -136,6 +136,13 @@ async fn connect_one(address: SocketAddr, options: &SocketOptions) -> io::Result
     socket.set_keepalive(true)?;
     let stream = socket.connect(address).await?;
     let local = stream.local_addr()?;
+    if local == address {
+        // Nobody listens there, and the system has chosen that port for this end (RFC 9293 §3.5, simultaneous open).
+        // Closed in order, it would be taken for a while, also from the server that is to come back.
+        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        let text = "the connection had only this end";
+        return Err(io::Error::new(io::ErrorKind::ConnectionRefused, text));
+    }
     Ok(Tcp {
         stream,
         peer: address,

@@ -280,3 +280,22 @@ async fn a_raw_write_waits_for_room() {
         "the socket never was full, so nothing was waited for"
     );
 }
+
+/// The system chooses a port for the calling end, and now and then the very one that is being called.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_caller_of_a_port_where_nobody_listens_never_gets_itself() {
+    let options = SocketOptions::default();
+    // Listeners and callers are given odd and even ports each.
+    let port = listen(&options).await.port() ^ 1;
+    for _ in 0..30_000 {
+        match TcpNetwork.connect(LOOPBACK, port, &options).await {
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "{error}"),
+            Ok(stream) => {
+                assert_ne!(stream.local(), stream.peer());
+                // Somebody listens there after all.
+                break;
+            }
+        }
+    }
+}
