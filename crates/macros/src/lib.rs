@@ -17,7 +17,7 @@ use proc_macro::TokenStream;
 /// | --- | --- |
 /// | `reply = Type` | The message is a `Request` with this reply. Without it, it is `OneWay`. |
 /// | `name = "..."` | Its name on the wire instead of the type's own, which then can change. |
-/// | `control` | It passes others in inboxes and write queues: `RpcMessage::CONTROL`. |
+/// | `control` | It and its reply pass others in inboxes and write queues: `RpcMessage::CONTROL`. |
 /// | `java` | JVMs can send and receive it, too: the type and its reply are `ToJava` and `FromJava`, as by `#[derive(JavaObject)]`. |
 /// | `crate = path` | Where spark-rpc is, if not at `::spark_rpc`. |
 ///
@@ -248,12 +248,12 @@ pub fn rpc_message(input: TokenStream) -> TokenStream {
 ///         }
 ///     }
 ///
-///     fn is_control(name: &str) -> bool {
-///         if name == Double::NAME {
-///             return Double::CONTROL;
+///     fn is_control(parcel: &Parcel<'_>) -> bool {
+///         if Double::CONTROL && parcel.holds::<Double>() {
+///             return true;
 ///         }
-///         if name == Note::NAME {
-///             return Note::CONTROL;
+///         if Note::CONTROL && parcel.holds::<Note>() {
+///             return true;
 ///         }
 ///         false
 ///     }

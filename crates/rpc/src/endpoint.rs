@@ -61,12 +61,13 @@ pub trait Inbound: Sized + Send + 'static {
     /// The message's name, for logs and metrics.
     fn message(&self) -> &'static str;
 
-    /// Whether the message of this name passes others: see [`RpcMessage::CONTROL`](crate::RpcMessage::CONTROL).
+    /// Whether the message in `parcel` passes others: see [`RpcMessage::CONTROL`](crate::RpcMessage::CONTROL).
     ///
     /// Asked for messages from other envs, before they are decoded; for those of this env the type itself tells. The
-    /// default says no, so an endpoint with control messages has to say which they are.
-    fn is_control(name: &str) -> bool {
-        let _ = name;
+    /// default says no, so an endpoint with control messages has to say which they are:
+    /// `parcel.holds::<Heartbeat>()`.
+    fn is_control(parcel: &Parcel<'_>) -> bool {
+        let _ = parcel;
         false
     }
 }

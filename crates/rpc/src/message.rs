@@ -20,8 +20,8 @@ pub trait RpcMessage: Serialize + DeserializeOwned + Send + 'static {
     /// `#[rpc(name = "...")]`.
     const NAME: &'static str;
 
-    /// Whether the message passes others in inboxes and write queues: `#[rpc(control)]`. For small, rare messages that
-    /// keep a system going, such as heartbeats.
+    /// Whether the message, and its reply, pass others in inboxes and write queues: `#[rpc(control)]`. For small, rare
+    /// messages that keep a system going, such as heartbeats.
     const CONTROL: bool = false;
 
     /// How the message is written as a Java object, for JVM peers: `#[rpc(java)]`, for types that are

@@ -61,6 +61,16 @@ impl<'a> Parcel<'a> {
         }
     }
 
+    /// Whether it is an `M`, by its name, or if it comes from a JVM by its class. Nothing is taken out.
+    #[inline]
+    #[must_use]
+    pub fn holds<M: RpcMessage>(&self) -> bool {
+        match &self.kind {
+            Kind::Local { parcel, .. } => parcel.name() == M::NAME,
+            Kind::Remote(parcel) => parcel.opened.holds::<M>(),
+        }
+    }
+
     /// Takes the message out if it is a one-way `M`.
     ///
     /// # Errors
@@ -94,7 +104,12 @@ impl<'a> Parcel<'a> {
             Kind::Remote(parcel) if parcel.asks && parcel.opened.holds::<M>() => {
                 let message = parcel.decode()?;
                 let reply = parcel.reply.take();
-                Ok(reply.map(|reply| (message, Reply::remote(reply, M::JAVA_REPLY))))
+                Ok(reply.map(|mut reply| {
+                    if M::CONTROL {
+                        reply.responder = reply.responder.urgent();
+                    }
+                    (message, Reply::remote(reply, M::JAVA_REPLY))
+                }))
             }
             Kind::Remote(_) => Ok(None),
         }
@@ -137,7 +152,7 @@ impl<'a> Parcel<'a> {
     pub(crate) fn is_control<I: Inbound>(&self) -> bool {
         match &self.kind {
             Kind::Local { control, .. } => *control,
-            Kind::Remote(parcel) => I::is_control(parcel.opened.name()),
+            Kind::Remote(_) => I::is_control(self),
         }
     }
 

@@ -58,7 +58,7 @@ impl Inbound for VerifierInbound {
         CheckExistence::NAME
     }
 
-    fn is_control(_name: &str) -> bool {
+    fn is_control(_: &Parcel<'_>) -> bool {
         true
     }
 }

@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,7 +22,8 @@ use spark_rpc_testkit::{MemoryNetwork, ScriptedPeer};
 use spark_rpc_wire::{
     Address, Envelope, Message, RequestId, RpcFailure as FailureFrame, RpcRequest, RpcResponse,
 };
-use support::{network, server};
+use support::{Log, network, server, settle};
+use tokio::sync::Semaphore;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JavaObject, RpcMessage)]
 #[rpc(reply = Text, java)]
@@ -56,6 +58,29 @@ struct Callback(String);
 #[derive(Clone, Debug, Serialize, Deserialize, RpcMessage)]
 #[rpc(reply = u64)]
 struct OnlyNative;
+
+/// Passes others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JavaObject, RpcMessage)]
+#[rpc(java, control)]
+#[java(class = "org.apache.spark.rpc.lab.Beat")]
+struct Beat {
+    number: i32,
+}
+
+/// Writes down what comes, once it is let go.
+struct Slow(Arc<Semaphore>, Log);
+
+#[rpc_endpoint]
+impl Slow {
+    async fn callback(&mut self, Callback(text): Callback) {
+        self.1.push(text);
+        let _ = self.0.acquire().await;
+    }
+
+    async fn beat(&mut self, beat: Beat) {
+        self.1.push(format!("beat {}", beat.number));
+    }
+}
 
 struct Lab;
 
@@ -93,6 +118,30 @@ impl Lab {
             ..carry
         })
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn control_messages_of_jvms_pass_others_too() {
+    let net = MemoryNetwork::new(1);
+    let env = server(&net.host("server"), 7077, RpcConf::default()).await;
+    let (gate, log) = (Arc::new(Semaphore::new(0)), Log::default());
+    env.setup_endpoint("slow", Slow(Arc::clone(&gate), log.clone()))
+        .unwrap();
+    let factory = RpcEnvFactory::new()
+        .network(network(&net.host("jvm")))
+        .codec(Arc::new(JavaCodec::new()));
+    let builder = RpcEnv::builder("jvm").factory(factory).client_mode();
+    let jvm = builder.start().await.unwrap();
+    let slow = jvm.setup_endpoint_ref("spark://slow@server:7077").await.unwrap();
+    for text in ["first", "second"] {
+        slow.send(Callback(text.to_owned())).unwrap();
+        settle().await;
+    }
+    slow.send(Beat { number: 1 }).unwrap();
+    settle().await;
+    assert_eq!(log.entries(), ["first"]);
+    gate.add_permits(2);
+    assert_eq!(log.len(3).await, ["first", "beat 1", "second"]);
 }
 
 const VERSIONS: [&str; 2] = ["3.5.9", "4.1.4"];

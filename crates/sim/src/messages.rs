@@ -162,7 +162,7 @@ impl Inbound for NodeInbound {
         self.name
     }
 
-    fn is_control(name: &str) -> bool {
-        name == Urgent::NAME || name == Beat::NAME
+    fn is_control(parcel: &Parcel<'_>) -> bool {
+        parcel.holds::<Urgent>() || parcel.holds::<Beat>()
     }
 }

@@ -63,8 +63,8 @@ impl Inbound for SinkInbound {
         }
     }
 
-    fn is_control(name: &str) -> bool {
-        name == CountNow::NAME || name == Usage::NAME
+    fn is_control(parcel: &Parcel<'_>) -> bool {
+        parcel.holds::<CountNow>() || parcel.holds::<Usage>()
     }
 }
 

@@ -87,7 +87,7 @@ fn write_inbound(block: &Block, generics: &syn::Generics) -> TokenStream {
         ..
     } = block;
     let (parameters, arguments, bounds) = generics.split_for_impl();
-    let (parcel, name) = (local("parcel"), local("name"));
+    let parcel = local("parcel");
     let (message, reply) = (local("message"), local("reply"));
     // The handler that takes everything is asked last.
     let in_order = block
@@ -145,12 +145,11 @@ fn write_inbound(block: &Block, generics: &syn::Generics) -> TokenStream {
     let control = block.typed().map(|handler| {
         let ty = &handler.message;
         let conditions = &handler.method.conditions;
-        let constant = name_of(krate, ty);
         let at = place(ty);
         quote_spanned! {at=>
             #(#conditions)*
-            if #name == #constant {
-                return <#ty as #krate::RpcMessage>::CONTROL;
+            if <#ty as #krate::RpcMessage>::CONTROL && #parcel.holds::<#ty>() {
+                return true;
             }
         }
     });
@@ -172,8 +171,8 @@ fn write_inbound(block: &Block, generics: &syn::Generics) -> TokenStream {
                 }
             }
 
-            fn is_control(#name: &str) -> bool {
-                let _ = #name;
+            fn is_control(#parcel: &#krate::Parcel<'_>) -> bool {
+                let _ = &#parcel;
                 #(#control)*
                 false
             }

@@ -80,13 +80,13 @@ fn the_code_is_what_the_documentation_shows() {
                 }
             }
 
-            fn is_control(name: &str) -> bool {
-                let _ = name;
-                if name == <Double as ::spark_rpc::RpcMessage>::NAME {
-                    return <Double as ::spark_rpc::RpcMessage>::CONTROL;
+            fn is_control(parcel: &::spark_rpc::Parcel<'_>) -> bool {
+                let _ = &parcel;
+                if <Double as ::spark_rpc::RpcMessage>::CONTROL && parcel.holds::<Double>() {
+                    return true;
                 }
-                if name == <Note as ::spark_rpc::RpcMessage>::NAME {
-                    return <Note as ::spark_rpc::RpcMessage>::CONTROL;
+                if <Note as ::spark_rpc::RpcMessage>::CONTROL && parcel.holds::<Note>() {
+                    return true;
                 }
                 false
             }

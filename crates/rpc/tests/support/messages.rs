@@ -55,9 +55,9 @@ macro_rules! inbound {
                 }
             }
 
-            fn is_control(name: &str) -> bool {
+            fn is_control(parcel: &spark_rpc::Parcel<'_>) -> bool {
                 use spark_rpc::RpcMessage as _;
-                $(($ask::CONTROL && name == $ask::NAME) ||)* $(($tell::CONTROL && name == $tell::NAME) ||)* false
+                $(($ask::CONTROL && parcel.holds::<$ask>()) ||)* $(($tell::CONTROL && parcel.holds::<$tell>()) ||)* false
             }
         }
     };
