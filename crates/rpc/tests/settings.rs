@@ -58,6 +58,25 @@ async fn a_builder_keeps_what_it_was_given_whatever_comes_later() {
 }
 
 #[tokio::test]
+async fn a_number_that_no_machine_reaches_means_no_bound() {
+    let spark = SparkConf::from_pairs([
+        ("spark.rpc.connect.threads", i64::MAX.to_string()),
+        ("spark.rpc.concurrentHandlers", i64::MAX.to_string()),
+        ("spark.rpc.inbox.maxMessages", i64::MAX.to_string()),
+        ("spark.rpc.outbox.maxMessages", i64::MAX.to_string()),
+    ]);
+    let conf = RpcConf::from_spark(&spark).unwrap();
+    let env = RpcEnv::builder("env")
+        .client_mode()
+        .conf(conf)
+        .start()
+        .await
+        .unwrap();
+    let lab = env.setup_endpoint("lab", Lab::default()).unwrap();
+    assert_eq!(lab.ask(Sum()).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn settings_that_contradict_each_other_are_refused_with_both_keys() {
     let spark =
         SparkConf::from_properties_str("spark.rpc.io.maxFrameSize 1m\nspark.rpc.io.writeQueue.maxBytes 1k\n");

@@ -103,7 +103,7 @@ impl EnvShared {
             security,
             dispatcher: Dispatcher::default(),
             timers: Timers::new(),
-            connecting: Semaphore::new(conf.max_connecting),
+            connecting: Semaphore::new(conf.max_connecting.min(Semaphore::MAX_PERMITS)),
             endpoint_threads: Mutex::new(endpoint_threads),
             endpoint_runtime,
             tls: tls.map(|watch| TlsTask::start(watch, &runtime)),
