@@ -17,10 +17,10 @@ pub use self::shutdown::ShutdownReport;
 pub use self::stats::EnvStats;
 use crate::address::{RpcAddress, RpcEndpointAddress};
 use crate::config::RpcConf;
-use crate::dispatcher::LoopTask;
+use crate::dispatcher::{DispatchError, LoopTask};
 use crate::endpoint::{ConcurrentRpcEndpoint, EndpointContext, Inbound, RpcEndpoint};
 use crate::endpoint_ref::RpcEndpointRef;
-use crate::error::{LookupError, SetupError};
+use crate::error::{AskError, LookupError, SetupError};
 use crate::file_client::{Fetched, FileChannel, FileError};
 use crate::file_server::FileServer;
 use crate::mailbox::{EndpointMailbox, Mailbox};
@@ -271,9 +271,13 @@ impl RpcEnv {
     async fn lookup(&self, uri: RpcEndpointAddress) -> Result<RpcEndpointRef, LookupError> {
         let shared = self.shared();
         if uri.address() == shared.address() {
-            return match shared.dispatcher.contains(uri.name()) {
-                true => Ok(RpcEndpointRef::at(shared, uri)),
-                false => Err(LookupError::NotFound { uri }),
+            return match shared.dispatcher.find(uri.name()) {
+                Ok(_) => Ok(RpcEndpointRef::at(shared, uri)),
+                Err(DispatchError::EnvStopped) => {
+                    let source = AskError::EnvStopped;
+                    Err(LookupError::Ask { uri, source })
+                }
+                Err(_) => Err(LookupError::NotFound { uri }),
             };
         }
         let verifier = RpcEndpointAddress::new(RpcEndpointVerifier::NAME, uri.address().cloned());

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use spark_rpc::config::RpcConf;
 use spark_rpc::{
-    AskError, BoxError, EndpointContext, Handled, RpcCallContext, RpcEndpoint, RpcEndpointRef, RpcEnv,
-    SendError, SetupError, ShutdownReport,
+    AskError, BoxError, EndpointContext, Handled, LookupError, RpcCallContext, RpcEndpoint, RpcEndpointRef,
+    RpcEnv, SendError, SetupError, ShutdownReport,
 };
 use support::lab::{Lab, LabInbound};
 use support::messages::*;
@@ -113,6 +113,20 @@ async fn an_env_that_has_ended_takes_nothing_more() {
     let error = pair.server.setup_endpoint("late", Lab::default()).unwrap_err();
     assert!(matches!(error, SetupError::EnvStopped));
     assert_eq!(error.to_string(), "RpcEnv has been stopped");
+    for env in [&pair.server, &pair.client] {
+        let error = env
+            .setup_endpoint_ref("spark://lab@server:7077")
+            .await
+            .unwrap_err();
+        let stopped = matches!(
+            error,
+            LookupError::Ask {
+                source: AskError::EnvStopped,
+                ..
+            }
+        );
+        assert!(stopped, "{error:?}");
+    }
     for reference in [near, far] {
         assert!(matches!(
             reference.send(Note(1)).unwrap_err(),
