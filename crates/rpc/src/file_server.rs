@@ -479,7 +479,7 @@ fn split_name(stream_id: &str) -> Option<(&str, &str)> {
     let plain = |segment: &str| !["", ".", ".."].contains(&segment);
     // On some systems there are more ways to write a path.
     let normal = |component| matches!(component, Component::Normal(_));
-    let one_form = name.split('/').all(plain) && Path::new(name).components().all(normal);
+    let one_form = plain(kind) && name.split('/').all(plain) && Path::new(name).components().all(normal);
     (one_form && (!cfg!(windows) || !name.contains('\\'))).then_some((kind, name))
 }
 

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use spark_rpc::config::RpcConf;
 use spark_rpc::security::{PeerIdentity, SecurityManager};
@@ -293,6 +293,47 @@ impl SecurityManager for NotClosed {
     fn uses_secrets(&self) -> bool {
         false
     }
+}
+
+/// Writes down what it is asked about.
+#[derive(Debug, Default)]
+struct Asked(Mutex<Vec<String>>);
+
+impl SecurityManager for Asked {
+    fn may_fetch(&self, _: &PeerIdentity, path: &str) -> bool {
+        self.0.lock().unwrap().push(path.to_owned());
+        true
+    }
+
+    fn uses_secrets(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_security_manager_is_asked_about_paths_of_one_form_only() {
+    let net = MemoryNetwork::new(1);
+    let asked = Arc::new(Asked::default());
+    let server = RpcEnv::builder("server")
+        .network(network(&net.host("server")))
+        .bind("server:7077")
+        .security_manager(asked.clone());
+    let _server = server.start().await.unwrap();
+    let mut peer = ScriptedPeer::connect(&net.host("client"), "server", 7077).await;
+    for stream_id in [
+        "/../name",
+        "..//name",
+        "/./name",
+        "//name",
+        "///",
+        "/.spark-rpc/checksum/../name",
+        "/root/name",
+    ] {
+        let stream_id = stream_id.to_owned();
+        peer.send(StreamRequest { stream_id }).await;
+        peer.expect_frame().await;
+    }
+    assert_eq!(*asked.0.lock().unwrap(), ["/root/name"]);
 }
 
 #[tokio::test(start_paused = true)]
