@@ -128,6 +128,14 @@ impl Dispatcher {
         Ok(Arc::clone(&registry.open[id].mailbox))
     }
 
+    /// `known`, or if that has been stopped whoever has the name now.
+    pub(crate) fn current(&self, known: Option<&Arc<dyn Mailbox>>, name: &str) -> Option<Arc<dyn Mailbox>> {
+        match known {
+            Some(mailbox) if !mailbox.is_stopped() => Some(Arc::clone(mailbox)),
+            _ => self.find(name).ok(),
+        }
+    }
+
     /// Posts to `known`, or if that has been stopped to whoever has the name now.
     #[inline]
     pub(crate) fn post(

@@ -353,11 +353,7 @@ impl RpcEndpointRef {
     async fn room(&self, bytes: usize) {
         match &self.inner.route {
             Route::Local(LocalRoute { mailbox, env }) => {
-                let found = match mailbox {
-                    Some(mailbox) if !mailbox.is_stopped() => Some(Arc::clone(mailbox)),
-                    _ => env.dispatcher.find(self.name()).ok(),
-                };
-                if let Some(mailbox) = found {
+                if let Some(mailbox) = env.dispatcher.current(mailbox.as_ref(), self.name()) {
                     crate::mailbox::room(&*mailbox, bytes).await;
                 }
             }

@@ -78,10 +78,7 @@ struct Seen {
 impl Seen {
     /// The mailbox that has the name now: the one known may have been stopped, and another one have taken its place.
     fn open_mailbox(&self, env: &EnvShared) -> Option<Arc<dyn Mailbox>> {
-        match &self.mailbox {
-            Some(mailbox) if !mailbox.is_stopped() => Some(Arc::clone(mailbox)),
-            _ => env.dispatcher.find(&self.name).ok(),
-        }
+        env.dispatcher.current(self.mailbox.as_ref(), &self.name)
     }
 }
 

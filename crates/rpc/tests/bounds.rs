@@ -143,6 +143,22 @@ async fn waiting_for_room_ends_with_the_ask_timeout() {
         panic!("{error:?}");
     };
     assert_eq!(timeout.reached(), AskPhase::WaitingForRoom);
+    assert_eq!(lab_stats(&pair.server).rejected, 2, "an ask counts as well");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_endpoint_refuses_counts_for_it_whichever_reference_it_was_sent_by() {
+    let (pair, old, reference, _) = blocked(WhenFull::Reject).await;
+    pair.server.stop(&reference);
+    old.gate.open(1);
+    let next = Lab::default();
+    pair.server.setup_endpoint("lab", next.clone()).unwrap();
+    reference.send(Block()).unwrap();
+    next.log.has("blocked").await;
+    reference.send(Note(1)).unwrap();
+    reference.send(Note(2)).unwrap();
+    reference.send(Note(3)).unwrap_err();
+    assert_eq!(lab_stats(&pair.server).rejected, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -41,7 +41,8 @@ impl RpcEndpointRef {
     /// Counts a message that the inbox has refused for good, and logs the first.
     #[cold]
     pub(super) fn count_refused(&self, route: &LocalRoute, message: &'static str, error: &SendError) {
-        if let (SendError::Full { reason, .. }, Some(mailbox)) = (error, &route.mailbox)
+        if let SendError::Full { reason, .. } = error
+            && let Some(mailbox) = route.env.dispatcher.current(route.mailbox.as_ref(), self.name())
             && mailbox.counters().rejected()
         {
             tracing::warn!(
@@ -134,11 +135,12 @@ impl RpcEndpointRef {
                     let wait = LocalWait::after_room(slot, number, room);
                     return Ask::new(State::Local(wait), meta, None).await;
                 }
-                Err(DispatchError::Refused(PostError::Full(_))) => {
+                Err(full @ DispatchError::Refused(PostError::Full(_))) => {
                     if tokio::time::timeout_at(until, self.room(size_of::<M>()))
                         .await
                         .is_err()
                     {
+                        self.count_refused(route, M::NAME, &self.local_send_error(M::NAME, &full));
                         let phases = vec![(AskPhase::WaitingForRoom, now().saturating_duration_since(began))];
                         return Err(timeout(&meta, None, phases));
                     }
