@@ -24,9 +24,25 @@ use spark_rpc_net::SocketName;
 /// # Ok::<(), spark_rpc::InvalidAddress>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "Told")]
 pub struct RpcAddress {
     host: String,
     port: u16,
+}
+
+/// An address as somebody else has written it.
+#[derive(Deserialize)]
+struct Told {
+    host: String,
+    port: u16,
+}
+
+impl TryFrom<Told> for RpcAddress {
+    type Error = &'static str;
+
+    fn try_from(Told { host, port }: Told) -> Result<Self, Self::Error> {
+        Self::told(host, port).ok_or("no host has a name as long as this")
+    }
 }
 
 impl RpcAddress {
@@ -37,6 +53,12 @@ impl RpcAddress {
             host: canonical_host(host.into()),
             port,
         }
+    }
+
+    /// An address that a peer has told. Envs remember those, so a name that no host can have is none.
+    pub(crate) fn told(host: impl Into<String>, port: u16) -> Option<Self> {
+        let host = host.into();
+        (host.len() <= LONGEST_HOST).then(|| Self::new(host, port))
     }
 
     /// The host, an IPv6 address in brackets.
@@ -221,10 +243,24 @@ fn canonical_host(host: String) -> String {
 }
 
 const SCHEME: &str = "spark://";
+/// More than a name in DNS may have, or an IPv6 address with its zone.
+const LONGEST_HOST: usize = 255;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_a_peer_tells_is_brought_into_form_and_no_longer_than_a_name_can_be() {
+        let read = |host: &str| {
+            let bytes = postcard::to_allocvec(&(host, 7077_u16)).unwrap();
+            postcard::from_bytes::<RpcAddress>(&bytes)
+        };
+        assert_eq!(read("::0:1"), Ok(RpcAddress::new("::1", 7077)));
+        assert_eq!(read("worker-1").unwrap().host(), "worker-1");
+        assert!(read(&"x".repeat(255)).is_ok());
+        assert!(read(&"x".repeat(256)).is_err());
+    }
 
     /// ADDR-01
     #[test]

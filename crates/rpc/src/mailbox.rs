@@ -1,6 +1,7 @@
 //! An endpoint's inbox, shared by those who post and the loop that handles.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -407,9 +408,13 @@ impl<I: Inbound> Mailbox for EndpointMailbox<I> {
         } else {
             // Decoding runs code of the message's type, so it runs without the lock.
             drop(state);
-            let content = I::accept(parcel);
+            let content = catch_unwind(AssertUnwindSafe(|| I::accept(parcel)));
             state = self.state();
-            content
+            // What the panic said is for this side, whose panic hook has shown it.
+            content.unwrap_or_else(|_| {
+                let reason = "reading it panicked".to_owned();
+                Err(DecodeError::Value { reason })
+            })
         };
         let content = content
             .map_err(PostError::Undecodable)?

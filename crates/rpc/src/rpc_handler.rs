@@ -11,7 +11,7 @@ use spark_rpc_transport::auth::sasl::SaslMessage;
 use spark_rpc_transport::{
     ConnectionError, Flow, HandlerFactory, Responder, RpcHandler, StreamManager, TransportClient,
 };
-use spark_rpc_wire::{Body, Envelope};
+use spark_rpc_wire::{Address, Body, Envelope};
 
 use crate::address::RpcAddress;
 use crate::codec::{Codec, Opened, PeerMemory};
@@ -62,6 +62,8 @@ struct EnvHandler {
     context: DecodeContext,
     entered: bool,
     said_malformed: bool,
+    /// How often this peer was refused an endpoint whose envelope was not known.
+    denied: u64,
     files: ConnectionFiles,
 }
 
@@ -100,6 +102,7 @@ impl EnvHandler {
             },
             entered: false,
             said_malformed: false,
+            denied: 0,
             files,
         }
     }
@@ -127,10 +130,15 @@ impl EnvHandler {
 
     fn learn(&mut self, body: &[u8], len: usize, client: &TransportClient) -> Result<Arc<Seen>, String> {
         let (envelope, _) = Envelope::decode(body).map_err(|error| error.to_string())?;
-        let sender_env = envelope.sender.and_then(|address| {
-            let port = u16::try_from(address.port).ok()?;
-            Some(RpcAddress::new(address.host, port))
-        });
+        let sender_env = match envelope.sender {
+            Some(Address { host, port }) => match u16::try_from(port) {
+                Ok(port) => {
+                    Some(RpcAddress::told(host, port).ok_or("no host has a name as long as the sender's")?)
+                }
+                Err(_) => None,
+            },
+            None => None,
+        };
         if let Some(address) = &sender_env
             && self.remote_env.is_none()
         {
@@ -139,17 +147,19 @@ impl EnvHandler {
             self.env()
                 .post_to_all(&ConnectionEvent::Connected(address.clone()));
         }
+        let allowed = self.may_use(client, &envelope.name);
         let seen = Arc::new(Seen {
             header: body[..len].into(),
             sender: Arc::new(Sender {
                 address: sender_env.unwrap_or_else(|| self.socket.clone()),
                 client: client.clone(),
             }),
-            allowed: self.may_use(client, &envelope.name),
+            allowed,
             mailbox: self.env().dispatcher.find(&envelope.name).ok(),
             name: envelope.name.into(),
         });
-        if seen.mailbox.is_some() || !seen.allowed {
+        let worth_it = seen.mailbox.is_some() || !seen.allowed;
+        if worth_it && len <= LONGEST_SEEN {
             if self.seen.len() >= MOST_SEEN {
                 self.seen.clear();
             }
@@ -158,14 +168,21 @@ impl EnvHandler {
         Ok(seen)
     }
 
-    fn may_use(&self, client: &TransportClient, endpoint: &str) -> bool {
-        let allowed =
-            endpoint == RpcEndpointVerifier::NAME || self.env().security.may_use(client.identity(), endpoint);
-        if !allowed {
-            let identity = client.identity();
-            tracing::warn!(peer = %client.peer(), user = identity.user, subject = identity.subject, endpoint, "access denied");
+    fn may_use(&mut self, client: &TransportClient, endpoint: &str) -> bool {
+        let identity = client.identity();
+        if endpoint == RpcEndpointVerifier::NAME || self.env().security.may_use(identity, endpoint) {
+            return true;
         }
-        allowed
+        let (peer, user, subject) = (client.peer(), &identity.user, &identity.subject);
+        self.denied += 1;
+        match self.denied {
+            ..MOST_DENIALS_LOGGED => tracing::warn!(%peer, user, subject, endpoint, "access denied"),
+            MOST_DENIALS_LOGGED => {
+                tracing::warn!(%peer, user, subject, endpoint, "access denied; more of it on this connection is not told");
+            }
+            _ => tracing::debug!(%peer, user, subject, endpoint, "access denied"),
+        }
+        false
     }
 
     fn take(&mut self, client: &TransportClient, body: Body<'_>, responder: Option<Responder>) -> Flow {
@@ -503,5 +520,8 @@ fn deny(context: &DecodeContext, seen: &Seen, content: &Body<'_>, responder: Opt
 }
 
 const NO_AUTHENTICATION: &str = "the connecting side wants to authenticate, and this side does without: spark.authenticate is not the same on both";
-/// How many envelopes are remembered for one connection.
+/// How many envelopes are remembered for one connection, and how long they may be.
 const MOST_SEEN: usize = 64;
+const LONGEST_SEEN: usize = 1024;
+/// So many refusals of one connection are logged: a peer can think up any number of names.
+const MOST_DENIALS_LOGGED: u64 = 16;

@@ -14,7 +14,7 @@ use spark_rpc::{
 };
 use spark_rpc_testkit::{MemoryNetwork, ScriptedPeer};
 use spark_rpc_wire::{Address, Envelope, Message, OneWayMessage, RequestId, RpcRequest};
-use support::lab::Lab;
+use support::lab::{Gate, Lab};
 use support::messages::*;
 use support::observe::capture;
 use support::{Pair, network, server, settle};
@@ -138,11 +138,23 @@ async fn a_malformed_envelope_is_answered_and_counted_and_the_connection_lives_o
     env.setup_endpoint("lab", Lab::default()).unwrap();
     let (events, _guard) = capture();
     let mut peer = ScriptedPeer::connect(&net.host("peer"), "server", 7077).await;
+    let mut long = Vec::new();
+    let host = "x".repeat(300).into();
+    let sender = Some(Address { host, port: 7078 });
+    let receiver = None;
+    let name = "lab".into();
+    let envelope = Envelope {
+        sender,
+        receiver,
+        name,
+    };
+    envelope.encode(&mut long).unwrap();
     for body in [
         &b""[..],
         b"\x01\x00",
         b"\x00\x00\xff\xff",
         b"\x00\x00\x00\x02\xff\xff",
+        &long,
     ] {
         peer.send(OneWayMessage {
             body: body.to_vec().into(),
@@ -160,7 +172,7 @@ async fn a_malformed_envelope_is_answered_and_counted_and_the_connection_lives_o
         assert_eq!(failure.request_id, request_id);
         assert!(failure.error.contains("malformed envelope"), "{}", failure.error);
     }
-    assert_eq!(env.stats().unreadable, 8);
+    assert_eq!(env.stats().unreadable, 10);
     assert_eq!(events.count("a message has a malformed envelope"), 1);
     peer.send(request(4, "lab", b"\x01\x03Sum")).await;
     assert!(matches!(peer.expect_frame().await, Message::RpcResponse(_)));
@@ -411,13 +423,18 @@ impl Inbound for BombInbound {
     }
 }
 
-struct Minefield;
+/// Waits at its gate when it is told to wait.
+#[derive(Default)]
+struct Minefield(Gate);
 
 impl RpcEndpoint for Minefield {
     type Inbound = BombInbound;
 
     async fn handle(&mut self, message: BombInbound, _: &RpcCallContext) -> Result<(), BoxError> {
         if let BombInbound::Echo(Echo(text), reply) = message {
+            if text == "wait" {
+                self.0.0.acquire().await?.forget();
+            }
             reply.send(text);
         }
         Ok(())
@@ -426,19 +443,30 @@ impl RpcEndpoint for Minefield {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_whose_reading_panics_ends_neither_endpoint_nor_env() {
-    let pair = Pair::new().await;
-    let lab = Lab::default();
-    pair.server.setup_endpoint("lab", lab.clone()).unwrap();
-    pair.server.setup_endpoint("mines", Minefield).unwrap();
+    let mut conf = RpcConf::default();
+    conf.inbox.max_messages = 1;
+    let pair = Pair::with_conf(conf).await;
+    let gate = Gate::default();
+    pair.server
+        .setup_endpoint("mines", Minefield(gate.clone()))
+        .unwrap();
     let far = pair.far("mines").await;
-    let began = tokio::time::Instant::now();
-    far.ask(Bomb).await.unwrap_err();
-    assert!(
-        began.elapsed() < Duration::from_secs(1),
-        "nobody waits for the timeout"
-    );
+    let is_undecodable =
+        |error: &AskError| matches!(error, AskError::Undecodable { message, .. } if message == "Bomb");
+    let error = far.ask(Bomb).await.unwrap_err();
+    assert!(is_undecodable(&error), "{error:?}");
     assert_eq!(far.ask(Echo("alive".into())).await.unwrap(), "alive");
-    assert_eq!(pair.server.stats().transport.connections_open(), 1);
+
+    // Nor when it is read after it has waited for room.
+    let waiting = far.ask(Echo("wait".into()));
+    let error = far.ask(Bomb);
+    settle().await;
+    gate.open(1);
+    assert_eq!(waiting.await.unwrap(), "wait");
+    let error = error.await.unwrap_err();
+    assert!(is_undecodable(&error), "{error:?}");
+    assert_eq!(far.ask(Echo("alive".into())).await.unwrap(), "alive");
+    assert_eq!(pair.server.stats().transport.connections_opened(), 1);
 }
 
 fn request(id: i64, name: &'static str, content: &[u8]) -> RpcRequest<Bytes> {

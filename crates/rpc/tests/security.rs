@@ -305,6 +305,32 @@ async fn a_peer_reads_the_folders_that_it_may_read_and_refusals_are_logged() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_asks_for_any_number_of_endpoints_does_not_fill_the_log() {
+    let (events, _guard) = capture();
+    let net = MemoryNetwork::new(1);
+    let _env = RpcEnv::builder("server")
+        .network(network(&net.host("server")))
+        .bind("server:7077")
+        .security_manager(Arc::new(Roles))
+        .start()
+        .await
+        .unwrap();
+    let worker = as_user(&net, "worker").await;
+    for number in 0..200 {
+        let uri = format!("spark://secret-{number}@server:7077");
+        let endpoint = worker.endpoint_ref(uri.parse().unwrap());
+        let error = endpoint.ask(Sum()).await.unwrap_err();
+        assert!(matches!(error, AskError::Denied { .. }), "{error}");
+    }
+    let lines = events.lines();
+    let told = lines
+        .iter()
+        .filter(|line| line.starts_with("WARN") && line.contains("access denied"));
+    assert_eq!(told.count(), 16);
+    assert_eq!(events.count("more of it on this connection is not told"), 1);
+}
+
 /// A manager that says nothing.
 #[derive(Debug)]
 struct Silent;

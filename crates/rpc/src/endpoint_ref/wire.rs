@@ -100,7 +100,12 @@ impl FromJava for RpcEndpointRef {
                     into: "u16",
                 };
                 let port = u16::try_from(address.port).map_err(out_of_range)?;
-                Some(RpcAddress::new(address.host, port))
+                let length = address.host.len();
+                let address = RpcAddress::told(address.host, port);
+                Some(address.ok_or_else(|| DecodeError::OutOfRange {
+                    value: format!("a host of {length} bytes"),
+                    into: "RpcAddress",
+                })?)
             }
             None => None,
         };
