@@ -187,12 +187,12 @@ impl RpcEnvFactory {
             tracing::warn!(env = env.name(), %warning, "a setting may not do what it says");
         }
         if !client_mode {
+            // Before anybody can ask. Only a stopped env or a taken name could refuse it, and this env is new.
+            let _ = env.setup_endpoint(RpcEndpointVerifier::NAME, RpcEndpointVerifier::new());
             let server = bind(&env, &context, &protection.servers, (&bind_address, port)).await?;
             let address = RpcAddress::new(advertise_address.unwrap_or(bind_address), server.port());
             tracing::info!(env = env.name(), %address, "listening");
             shared.set_server(server, address);
-            // Only a stopped env or a taken name could refuse it, and this env is new.
-            let _ = env.setup_endpoint(RpcEndpointVerifier::NAME, RpcEndpointVerifier::new());
         }
         Ok(env)
     }

@@ -20,7 +20,7 @@ pub struct EnvStats {
     pub ended: EndedEndpoints,
     /// One-way messages dropped: no such endpoint, no handler, no room, no connection.
     pub dropped: u64,
-    /// Messages whose envelope or content could not be read at all.
+    /// Messages whose envelope could not be read, so that it is not known for which endpoint they were.
     pub unreadable: u64,
     /// Connections made again to an address that had been connected before.
     pub reconnects: u64,
