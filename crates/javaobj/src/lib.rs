@@ -70,11 +70,11 @@
 //! | [`Nullable`], or `#[java(nullable)]` | the value or `null` | the same |
 //! | `Result` | `scala.util.Either` | the same |
 //! | tuples up to six | `scala.Tuple2` … | the same, also specialised for numbers |
-//! | [`Vec`] | Scala's `List` | any sequence or set of Scala 2.12, 2.13 and Java, and arrays |
+//! | [`Vec`] | Scala's `List` | sequences and sets of Scala 2.12, 2.13 and `java.util`, and arrays |
 //! | [`ScalaVector`], [`JavaList`], [`JavaArray`] | `Vector`, `ArrayList`, an array | as `Vec`; arrays only |
 //! | [`bytes::Bytes`] | `byte[]` (a `Vec<u8>` is a list of numbers) | the same, without a copy |
 //! | `HashSet`, `BTreeSet` | Scala's immutable `Set` | as `Vec` |
-//! | `HashMap`, `BTreeMap` | Scala's immutable `Map` | any map of Scala 2.12, 2.13 and Java |
+//! | `HashMap`, `BTreeMap` | Scala's immutable `Map` | maps of Scala 2.12, 2.13 and `java.util` |
 //! | [`std::time::Duration`], [`FiniteDuration`] | `FiniteDuration` | the same |
 //! | [`JavaDate`] | `java.util.Date` | the same, and classes below it |
 //! | [`JavaEnum`], [`ScalaEnum`] | a constant, by name or number | the same |

@@ -24,7 +24,7 @@ fn every_recorded_stream_is_written_as_it_was_read() {
     }
     assert_eq!(
         count,
-        51 + 52 + 128 + 129 + 17 + 17 + 26,
+        51 + 52 + 128 + 129 + 17 + 17 + 30,
         "no stream was lost on the way here"
     );
 }

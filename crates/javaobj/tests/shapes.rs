@@ -259,6 +259,25 @@ fn java_collections() {
 
     is("jarraylist", &JavaList(strings(&["a"])));
     survives(&JavaList(vec![1, 2]));
+
+    let read = |name| streams::one("jdk-17", name);
+    let limits = Limits::default();
+    for sequence in from_bytes::<Vec<Vec<String>>>(&read("sequences"), &limits).unwrap() {
+        assert_eq!(
+            sequence,
+            ["a", "b"],
+            "and what a class below the list wrote is none of it"
+        );
+    }
+    let few: Vec<Vec<Any>> = from_bytes(&read("few"), &limits).unwrap();
+    let lengths: Vec<_> = few.iter().map(Vec::len).collect();
+    assert_eq!(lengths, [0, 1, 1]);
+    for entries in from_bytes::<Vec<BTreeMap<String, String>>>(&read("maps"), &limits).unwrap() {
+        assert_eq!(entries, map(&[("k", "v")]));
+    }
+    let by_constant: HashMap<JavaEnum, String> = from_bytes(&read("enum-map"), &limits).unwrap();
+    let green = by_constant.keys().next().unwrap();
+    assert_eq!((&*green.constant, &*by_constant[green]), ("GREEN", "v"));
 }
 
 #[test]

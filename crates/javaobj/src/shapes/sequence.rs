@@ -67,12 +67,15 @@ impl Decoder<'_> {
                 continue;
             }
             // Java's maps and those of Scala 2.12 write a count and then keys and values by turns.
-            let alternating = ALTERNATING_MAPS.contains(&class)
-                || JAVA_MAPS.iter().any(|java| object.is_a(java))
-                || class == "java.util.CollSer" && object.field("tag") == Some(Value::Int(3));
-            if alternating {
-                let values = self.written(&object)?;
-                let ends_with_nulls = object.is_a("java.util.concurrent.ConcurrentHashMap");
+            let is_java_map = class == COLL_SER && object.field("tag") == Some(COLL_SER_MAP);
+            let alternating = ALTERNATING_MAPS
+                .into_iter()
+                .find(|scala| *scala == class)
+                .or_else(|| JAVA_MAPS.into_iter().find(|java| object.is_a(java)))
+                .or(is_java_map.then_some(COLL_SER));
+            if let Some(writer) = alternating {
+                let values = self.written(&object, writer)?;
+                let ends_with_nulls = writer == "java.util.concurrent.ConcurrentHashMap";
                 return Ok(pairs(&values, ends_with_nulls));
             }
             break;
@@ -92,7 +95,13 @@ impl Decoder<'_> {
                 Some("scala.collection.immutable.Nil$" | "scala.collection.immutable.Set$EmptySet$") => {
                     return Ok(Vec::new());
                 }
-                _ if class == "java.util.Collections$EmptyList" => return Ok(Vec::new()),
+                _ if matches!(
+                    class,
+                    "java.util.Collections$EmptyList" | "java.util.Collections$EmptySet"
+                ) =>
+                {
+                    return Ok(Vec::new());
+                }
                 _ => {}
             }
             if let Some(number) = class.strip_prefix("scala.collection.immutable.Set$Set") {
@@ -106,7 +115,7 @@ impl Decoder<'_> {
                 "scala.collection.immutable.Vector" => return self.vector(&object),
                 "scala.collection.immutable.List$SerializationProxy"
                 | "scala.collection.mutable.ListBuffer" => {
-                    let values = self.written(&object)?;
+                    let values = self.written(&object, class)?;
                     let end = values.iter().position(|value| {
                         self.module(*value) == Some("scala.collection.immutable.ListSerializeEnd$")
                     });
@@ -118,7 +127,7 @@ impl Decoder<'_> {
                 | "scala.collection.mutable.ArraySeq" => {
                     return self.array_prefix(&object);
                 }
-                "java.util.Collections$SingletonList" => {
+                "java.util.Collections$SingletonList" | "java.util.Collections$SingletonSet" => {
                     let element = object.field("element");
                     return element
                         .map(|element| vec![element])
@@ -126,12 +135,19 @@ impl Decoder<'_> {
                 }
                 _ => {}
             }
+            if object.is_a("java.util.Vector") {
+                return self.array_prefix(&object);
+            }
             let wrapped = if class.contains("ArraySeq$of") || class.contains("WrappedArray$of") {
                 object.field("array").or_else(|| object.field("unsafeArray"))
             } else if class.contains("Wrappers$") {
                 object.field("underlying")
             } else if class == "java.util.Arrays$ArrayList" {
                 object.field("a")
+            } else if class == "java.util.concurrent.CopyOnWriteArraySet" {
+                object.field("al")
+            } else if class == "java.util.EnumSet$SerializationProxy" {
+                object.field("elements")
             } else if class.starts_with("java.util.Collections$") {
                 object.field("list").or_else(|| object.field("c"))
             } else {
@@ -141,17 +157,20 @@ impl Decoder<'_> {
                 value = wrapped;
                 continue;
             }
-            let plain = WRITTEN_SEQUENCES.contains(&class)
-                || JAVA_SEQUENCES.iter().any(|java| object.is_a(java))
-                || class == "java.util.CollSer" && object.field("tag") != Some(Value::Int(3));
-            if plain {
-                return self.written(&object);
+            let is_java_sequence = class == COLL_SER && object.field("tag") != Some(COLL_SER_MAP);
+            let plain = WRITTEN_SEQUENCES
+                .into_iter()
+                .find(|scala| *scala == class)
+                .or_else(|| JAVA_SEQUENCES.into_iter().find(|java| object.is_a(java)))
+                .or(is_java_sequence.then_some(COLL_SER));
+            if let Some(writer) = plain {
+                return self.written(&object, writer);
             }
-            if class == "java.util.TreeSet" {
+            const TREE_SET: &str = "java.util.TreeSet";
+            if object.is_a(TREE_SET) {
                 // The comparator stands before the elements.
-                return self
-                    .written(&object)
-                    .map(|values| values.into_iter().skip(1).collect());
+                let values = self.written(&object, TREE_SET)?;
+                return Ok(values.into_iter().skip(1).collect());
             }
             break;
         }
@@ -163,9 +182,10 @@ impl Decoder<'_> {
         Ok((0..elements.len()).filter_map(|at| elements.get(at)).collect())
     }
 
-    /// Returns the objects that a class wrote by hand, without the blocks between them.
-    fn written(&mut self, object: &InstanceRef<'_>) -> Result<Vec<Value>, DecodeError> {
-        let all = object.parts().flat_map(|(_, part)| &part.annotation);
+    /// Returns the objects that one class of the hierarchy wrote by hand, without the blocks between them. A class below it
+    /// may have written something of its own.
+    fn written(&mut self, object: &InstanceRef<'_>, class: &str) -> Result<Vec<Value>, DecodeError> {
+        let all = object.part(class).into_iter().flat_map(|part| &part.annotation);
         let values: Vec<_> = all
             .filter_map(|item| match item {
                 Item::Value(value) => Some(*value),
@@ -178,7 +198,7 @@ impl Decoder<'_> {
 
     /// Scala 2.13's proxy of nearly all collections: a count, the elements, and an end mark when the count was unknown.
     fn proxied(&mut self, object: &InstanceRef<'_>) -> Result<Vec<Value>, DecodeError> {
-        let mut values = self.written(object)?;
+        let mut values = self.written(object, object.class_name())?;
         let count = match object.annotation().first() {
             Some(Item::Block(bytes)) => bytes.first_chunk().map(|bytes| i32::from_be_bytes(*bytes)),
             _ => None,
@@ -214,8 +234,12 @@ impl Decoder<'_> {
 
     /// The beginning of an array that has room for more.
     fn array_prefix(&mut self, object: &InstanceRef<'_>) -> Result<Vec<Value>, DecodeError> {
-        let size = object.field("size0").or_else(|| object.field("length"));
-        let array = object.field("array").map(|value| self.graph().object(value));
+        let size = ["size0", "length", "elementCount"];
+        let size = size.iter().find_map(|name| object.field(name));
+        let array = object
+            .field("array")
+            .or_else(|| object.field("elementData"))
+            .map(|value| self.graph().object(value));
         let (Some(Value::Int(size)), Some(Some(Object::Array(array)))) = (size, array) else {
             return Err(damaged(object, "it has no array"));
         };
@@ -325,11 +349,13 @@ const WRITTEN_SEQUENCES: [&str; 3] = [
     "scala.collection.mutable.LinkedHashSet",
 ];
 
-const JAVA_SEQUENCES: [&str; 4] = [
+const JAVA_SEQUENCES: [&str; 6] = [
     "java.util.ArrayList",
     "java.util.LinkedList",
     "java.util.ArrayDeque",
     "java.util.HashSet",
+    "java.util.PriorityQueue",
+    "java.util.concurrent.CopyOnWriteArrayList",
 ];
 
 const ALTERNATING_MAPS: [&str; 3] = [
@@ -338,9 +364,17 @@ const ALTERNATING_MAPS: [&str; 3] = [
     "scala.collection.mutable.LinkedHashMap",
 ];
 
-const JAVA_MAPS: [&str; 4] = [
+/// Those that end with a null have an odd number of objects.
+const JAVA_MAPS: [&str; 7] = [
     "java.util.HashMap",
     "java.util.Hashtable",
     "java.util.TreeMap",
+    "java.util.EnumMap",
+    "java.util.IdentityHashMap",
     "java.util.concurrent.ConcurrentHashMap",
+    "java.util.concurrent.ConcurrentSkipListMap",
 ];
+
+/// What `List.of`, `Set.of` and `Map.of` are written as, and the number by which a map is told from the others.
+const COLL_SER: &str = "java.util.CollSer";
+const COLL_SER_MAP: Value = Value::Int(3);

@@ -81,6 +81,17 @@ public class JdkSamples {
         protected void annotateProxyClass(Class<?> c) throws IOException { writeInt(5); writeObject(c.getInterfaces()); }
     }
 
+    /// Writes an object more than the list that it is.
+    static class Noted extends ArrayList<String> {
+        private static final long serialVersionUID = 11;
+        private void writeObject(ObjectOutputStream out) throws IOException { out.defaultWriteObject(); out.writeObject("a note"); }
+    }
+
+    static class NotedMap extends HashMap<String, String> {
+        private static final long serialVersionUID = 12;
+        private void writeObject(ObjectOutputStream out) throws IOException { out.defaultWriteObject(); out.writeObject("a"); out.writeObject("note"); }
+    }
+
     enum Colour { RED, GREEN { int shade() { return 1; } }; int shade() { return 0; } }
 
     static class Handler implements InvocationHandler, Serializable {
@@ -164,6 +175,25 @@ public class JdkSamples {
         annotating.writeObject(Colour.RED);
         annotating.flush();
         print("annotated", annotated);
+        print("sequences", out -> {
+            List<String> elements = List.of("a", "b");
+            Noted noted = new Noted();
+            noted.addAll(elements);
+            Stack<String> stack = new Stack<>();
+            stack.addAll(elements);
+            out.writeObject(new Object[] {noted, new Vector<>(elements), stack, new PriorityQueue<>(elements),
+                new java.util.concurrent.CopyOnWriteArrayList<>(elements), new java.util.concurrent.CopyOnWriteArraySet<>(elements),
+                new LinkedHashSet<>(elements)});
+        });
+        print("few", out -> out.writeObject(new Object[] {Collections.emptySet(), Collections.singleton("a"), EnumSet.of(Colour.RED)}));
+        print("maps", out -> {
+            Map<String, String> entries = Map.of("k", "v");
+            NotedMap noted = new NotedMap();
+            noted.putAll(entries);
+            out.writeObject(new Object[] {noted, new IdentityHashMap<>(entries), new Hashtable<>(entries),
+                new java.util.concurrent.ConcurrentHashMap<>(entries), new java.util.concurrent.ConcurrentSkipListMap<>(entries)});
+        });
+        print("enum-map", out -> out.writeObject(new EnumMap<>(Map.of(Colour.GREEN, "v"))));
         print("bomb", out -> {
             Set<Object> root = new HashSet<>(), s1 = root, s2 = new HashSet<>();
             for (int i = 0; i < 100; i++) {
