@@ -131,6 +131,17 @@ fn other_protocols_are_refused() {
 }
 
 #[test]
+fn an_address_may_stand_in_brackets() {
+    let authority = Authority::new("ca");
+    let server = TlsServer::new(server_options(authority.issue("server").identity())).unwrap();
+    let client = TlsClient::new(client_options(&authority.pem())).unwrap();
+    for host in ["::1", "[::1]", "localhost"] {
+        connect_to(host, &server, &client).unwrap();
+    }
+    assert!(connect_to("[::2]", &server, &client).is_err());
+}
+
+#[test]
 fn a_server_with_an_unknown_authority_or_another_name_is_refused() {
     let (authority, other) = (Authority::new("ca"), Authority::new("ca"));
     let server = TlsServer::new(server_options(authority.issue("server").identity())).unwrap();
@@ -139,10 +150,12 @@ fn a_server_with_an_unknown_authority_or_another_name_is_refused() {
 
     let client = TlsClient::new(client_options(&authority.pem())).unwrap();
     assert!(connect_to("127.0.0.1", &server, &client).is_err());
-    assert!(matches!(
-        client.connect("no host"),
-        Err(TlsConnectionError::Host { .. })
-    ));
+    for host in ["no host", "[::1", "[localhost", "[]"] {
+        assert!(
+            matches!(client.connect(host), Err(TlsConnectionError::Host { .. })),
+            "{host}"
+        );
+    }
 
     let mut options = client_options(&authority.pem());
     options.names = NameCheck::Off;

@@ -132,13 +132,15 @@ impl TlsClient {
         Ok(Self { options, reloading })
     }
 
-    /// Begins a connection to `host`, a name or an address, with what is loaded now.
+    /// Begins a connection to `host`, a name or an address (of IPv6 also in brackets), with what is loaded now.
     ///
     /// # Errors
     ///
     /// [`TlsConnectionError::Host`] if names are checked and this is none.
     pub fn connect(&self, host: &str) -> Result<TlsConnection, TlsConnectionError> {
-        let name = match (ServerName::try_from(host.to_owned()), self.options.names) {
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let name = ServerName::try_from(bare.unwrap_or(host).to_owned());
+        let name = match (name, self.options.names) {
             (Ok(name), _) => name,
             // Nobody looks at the name then, and it is not sent either.
             (Err(_), NameCheck::Off) => ServerName::from(std::net::IpAddr::from([127, 0, 0, 1])),

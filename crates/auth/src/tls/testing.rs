@@ -38,9 +38,9 @@ impl Authority {
         self.certificate.pem()
     }
 
-    /// A certificate that says `name` and is for the host `localhost`, valid until the end of `until`.
+    /// A certificate that says `name` and is for the host `localhost` and the address `::1`, valid until the end of `until`.
     pub(crate) fn issue_until(&self, name: &str, until: i32) -> Issued {
-        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(["localhost".to_owned(), "::1".to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(until, 12, 31);
