@@ -1,11 +1,11 @@
 //! `spark-rpc decode`: what recorded bytes mean.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use clap::Args;
-use spark_rpc_inspect::{Bounds, Filter, Style, from_hex, unhex};
+use spark_rpc_inspect::{Bounds, Filter, NoDigit, Story, Style, Told, decode, decode_from, from_hex};
 
 use crate::exit::{Exit, Failure};
 use crate::output::{self, BOLD, RED, styled};
@@ -82,24 +82,19 @@ impl StyleArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &DecodeArgs) -> Result<Exit, Failure> {
-    let input = read(&args.file)?;
-    let length = input.len();
-    let no_digit = |at| {
-        let name = args.file.display();
-        let what = match at == length {
-            true => "half a byte is left at the end",
-            false => "no hexadecimal digit, though it begins with some",
-        };
-        Failure::no(format_args!("{name}: at {at}: {what}"))
-    };
-    let input = if args.hex {
-        from_hex(&input).map(Bytes::from)
-    } else {
-        unhex(input)
-    };
-    let input = input.map_err(no_digit)?;
     let json = args.style.json;
-    let story = spark_rpc_inspect::decode(&input, args.style.style(), &mut |told| print(&told, json));
+    let told = open(&args.file).and_then(|input| {
+        tell(input, args.hex, args.style.style(), &mut |told| {
+            print(&told, json);
+        })
+    });
+    let story = told.map_err(|error| {
+        let text = format_args!("{}: {error}", args.file.display());
+        match error.kind() {
+            io::ErrorKind::InvalidData => Failure::no(text),
+            _ => Failure::usage(text),
+        }
+    })?;
     if story.held_back() > 0 && !json {
         let frames = crate::tap::frames_of(story.held_back());
         output::note(format_args!("{frames} did not pass the filter"));
@@ -124,13 +119,21 @@ pub(crate) fn print(told: &spark_rpc_inspect::Told, json: bool) {
     }
 }
 
-fn read(file: &Path) -> Result<Bytes, Failure> {
-    let read = if file.as_os_str() == "-" {
-        let mut bytes = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+fn open(file: &Path) -> io::Result<Box<dyn Read>> {
+    Ok(if file.as_os_str() == "-" {
+        Box::new(io::stdin().lock())
     } else {
-        std::fs::read(file)
-    };
-    let bytes = read.map_err(|error| Failure::usage(format_args!("{}: {error}", file.display())))?;
-    Ok(bytes.into())
+        Box::new(File::open(file)?)
+    })
+}
+
+fn tell(mut input: impl Read, hex: bool, style: Style, out: &mut dyn FnMut(Told)) -> io::Result<Story> {
+    if !hex {
+        return decode_from(input, style, out);
+    }
+    let mut digits = Vec::new();
+    input.read_to_end(&mut digits)?;
+    let length = digits.len();
+    let bytes = from_hex(&digits).map_err(|at| NoDigit { at, length })?;
+    Ok(decode(&bytes.into(), style, out))
 }

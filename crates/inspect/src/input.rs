@@ -1,5 +1,7 @@
 //! Recorded bytes of whatever kind.
 
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+
 use bytes::Bytes;
 
 use crate::content::{Content, Java};
@@ -77,18 +79,12 @@ pub fn decode(input: &Bytes, style: Style, out: &mut dyn FnMut(Told)) -> Story {
     match kind {
         _ if input.is_empty() => out(story.problem(0, "there is nothing")),
         Kind::Recording => {
-            for event in recording::read(input) {
-                match event {
-                    Ok(event) => story.tell(&event).into_iter().for_each(&mut *out),
-                    Err((line, error)) => {
-                        let text = format!("line {line} of the recording makes no sense: {error}");
-                        out(story.problem(line as u64, &text));
-                    }
-                }
+            for (at, line) in input.split(|byte| *byte == b'\n').enumerate() {
+                event(at + 1, line, &mut story, out);
             }
         }
         Kind::Java => java(input, &mut story, out),
-        Kind::Frames => frames(input, &mut story, out),
+        Kind::Frames => frames(&input[..], &mut story, out).expect("bytes in memory can be read"),
         Kind::Body | Kind::Native => {
             let mut decoded = Decoded {
                 offset: 0,
@@ -110,7 +106,75 @@ pub fn decode(input: &Bytes, style: Style, out: &mut dyn FnMut(Told)) -> Story {
     story
 }
 
-fn frames(input: &Bytes, story: &mut Story, out: &mut dyn FnMut(Told)) {
+/// Tells what bytes mean that are still to be read, such as a file's. Frames and recordings, which may be long, are told
+/// piece by piece; everything else is told when all of it is there.
+///
+/// # Errors
+///
+/// What the reader returns, and [`NoDigit`] as an error of the kind [`InvalidData`](io::ErrorKind::InvalidData).
+pub fn decode_from(mut input: impl Read, style: Style, out: &mut dyn FnMut(Told)) -> io::Result<Story> {
+    let mut begin = Vec::new();
+    input.by_ref().take(BEGIN).read_to_end(&mut begin)?;
+    let is_recording = recording::is_recording(&begin);
+    // Only frames begin like this, as `Kind::of` has it.
+    let is_frames = begin.starts_with(&[0; 4]);
+    if !is_recording && !is_frames {
+        input.read_to_end(&mut begin)?;
+        let length = begin.len();
+        let bytes = unhex(begin.into()).map_err(|at| NoDigit { at, length })?;
+        return Ok(decode(&bytes, style, out));
+    }
+    let mut story = Story::new(Style {
+        connections: is_recording,
+        ..style
+    });
+    let mut input = BufReader::with_capacity(1 << 16, Cursor::new(begin).chain(input));
+    if is_frames {
+        frames(input, &mut story, out)?;
+        return Ok(story);
+    }
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        if input.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        event(number, &line, &mut story, out);
+    }
+    Ok(story)
+}
+
+/// What begins like hexadecimal digits and does not go on like that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("at {at}: {}", if at == length { "half a byte is left at the end" } else { "no hexadecimal digit, though it begins with some" })]
+pub struct NoDigit {
+    /// Where the first byte stands that is no digit.
+    pub at: usize,
+    /// How many bytes there are.
+    pub length: usize,
+}
+
+impl From<NoDigit> for io::Error {
+    fn from(error: NoDigit) -> Self {
+        Self::new(io::ErrorKind::InvalidData, error)
+    }
+}
+
+/// As much as it takes to see what an input is.
+const BEGIN: u64 = 1 << 16;
+
+fn event(number: usize, line: &[u8], story: &mut Story, out: &mut dyn FnMut(Told)) {
+    match recording::read(number, line) {
+        Some(Ok(event)) => story.tell(&event).into_iter().for_each(out),
+        Some(Err(error)) => {
+            let text = format!("line {number} of the recording makes no sense: {error}");
+            out(story.problem(number as u64, &text));
+        }
+        None => {}
+    }
+}
+
+fn frames(mut input: impl BufRead, story: &mut Story, out: &mut dyn FnMut(Told)) -> io::Result<()> {
     // One direction is all there is. Which one cannot be told, and does not matter.
     let direction = Direction::ToServer;
     let mut cutter = Cutter::new(direction, usize::MAX);
@@ -123,8 +187,17 @@ fn frames(input: &Bytes, story: &mut Story, out: &mut dyn FnMut(Told)) {
         };
         story.tell(&event).into_iter().for_each(&mut *out);
     };
-    cutter.feed(input, &mut watch, &mut tell);
+    loop {
+        let piece = input.fill_buf()?;
+        let length = piece.len();
+        if length == 0 {
+            break;
+        }
+        cutter.feed(piece, &mut watch, &mut tell);
+        input.consume(length);
+    }
     cutter.finish(&watch, &mut tell);
+    Ok(())
 }
 
 fn java(input: &Bytes, story: &mut Story, out: &mut dyn FnMut(Told)) {

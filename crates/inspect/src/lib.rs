@@ -11,7 +11,7 @@
 //! 3. [`Decoded`] says what a frame means: its header, the envelope, the content with its Java objects.
 //! 4. A [`Story`] tells events, in text or JSON, and says of an answer which request it belongs to.
 //!
-//! [`decode`] does all of this with recorded bytes of any kind, a [`Tap`] with those that pass it on their way between two peers.
+//! [`decode`] does all of this with recorded bytes of any kind, [`decode_from`] with those of a file, a [`Tap`] with those that pass it on their way between two peers.
 //!
 //! # Examples
 //!
@@ -58,7 +58,7 @@ pub use direction::Direction;
 pub use event::{Event, What};
 pub use filter::{BadFilter, Filter};
 pub use hex::from_hex;
-pub use input::{Kind, decode, unhex};
+pub use input::{Kind, NoDigit, decode, decode_from, unhex};
 pub use java_json::java_to_json;
 pub use java_text::java_to_text;
 pub use json::Fields;

@@ -93,21 +93,18 @@ pub(crate) fn is_recording(bytes: &[u8]) -> bool {
     bytes.starts_with(BEGIN)
 }
 
-/// Reads the lines of a recording. An error has the number of its line, counted from 1.
-pub(crate) fn read(bytes: &[u8]) -> impl Iterator<Item = Result<Event, (usize, String)>> {
-    let lines = bytes.split(|byte| *byte == b'\n').enumerate();
-    lines.filter_map(|(at, line)| {
-        let failed = |error: serde_json::Error| Some(Err((at + 1, error.to_string())));
-        if at == 0 {
-            return match serde_json::from_slice::<Head>(line) {
-                Ok(head) if head.version == VERSION => None,
-                Ok(head) => Some(Err((1, format!("version {} is not known", head.version)))),
-                Err(error) => failed(error),
-            };
-        }
-        if line.iter().all(u8::is_ascii_whitespace) {
-            return None;
-        }
-        serde_json::from_slice(line).map_or_else(failed, |event| Some(Ok(event)))
-    })
+/// Reads a line of a recording, the first of which has the number 1. There is no event in the first one, and none in an empty one.
+pub(crate) fn read(number: usize, line: &[u8]) -> Option<Result<Event, String>> {
+    let failed = |error: serde_json::Error| Some(Err(error.to_string()));
+    if number == 1 {
+        return match serde_json::from_slice::<Head>(line) {
+            Ok(head) if head.version == VERSION => None,
+            Ok(head) => Some(Err(format!("version {} is not known", head.version))),
+            Err(error) => failed(error),
+        };
+    }
+    if line.iter().all(u8::is_ascii_whitespace) {
+        return None;
+    }
+    serde_json::from_slice(line).map_or_else(failed, |event| Some(Ok(event)))
 }

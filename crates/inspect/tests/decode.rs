@@ -1,11 +1,12 @@
 //! What real Spark has said, told; and any other bytes.
 
+use std::io::Read;
 use std::path::Path;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::Value as Json;
-use spark_rpc_inspect::{Bounds, Kind, Story, Style, decode, from_hex};
+use spark_rpc_inspect::{Bounds, Kind, Story, Style, decode, decode_from, from_hex, unhex};
 
 /// Bytes that went one way between two JVMs.
 fn golden(name: &str) -> Bytes {
@@ -239,6 +240,64 @@ fn much_is_cut_unless_everything_is_wanted() {
     };
     let (_, all, _) = told(&bytes, full);
     assert!(all.contains("number 4999"));
+}
+
+/// Gives one byte at a time, and does not end before it has to.
+struct Dripping<'a>(&'a [u8]);
+
+impl Read for Dripping<'_> {
+    fn read(&mut self, space: &mut [u8]) -> std::io::Result<usize> {
+        let length = space.len().min(1);
+        self.0.read(&mut space[..length])
+    }
+}
+
+#[test]
+fn what_is_still_to_be_read_is_told_as_what_is_there() {
+    let frames = golden("3.5.9-ref-client-mode-client");
+    let recording = b"{\"spark-rpc-recording\":1,\"to\":\"x\"}\n\n{\"connection\":1,\"at_us\":1,\"event\":\"closed\"}\nnonsense";
+    for bytes in [
+        frames.clone(),
+        frames.repeat(200).into(),
+        frames.slice(..400),
+        frames.slice(21..173),
+        frames.slice(57..173),
+        Bytes::from_static(recording),
+        Bytes::from_static(b"00000000 0000000f 09 00000002 6869"),
+        Bytes::new(),
+        Bytes::from_static(&[0; 3]),
+    ] {
+        let expected = told(&unhex(bytes.clone()).unwrap(), Style::default());
+        let mut heads = Vec::new();
+        let story = decode_from(Dripping(&bytes), Style::default(), &mut |told| {
+            heads.push(told.head);
+        });
+        assert_eq!(heads, expected.0);
+        assert_eq!(story.unwrap().problems(), expected.2.problems());
+    }
+    let error = decode_from(&b"0a0b0c0d 0x"[..], Style::default(), &mut |_| ()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "at 10: no hexadecimal digit, though it begins with some"
+    );
+}
+
+#[test]
+fn frames_are_told_before_the_input_ends() {
+    /// Fails when it is read too far.
+    struct Fails;
+
+    impl Read for Fails {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("it breaks here"))
+        }
+    }
+
+    let frames = golden("3.5.9-ref-client-mode-client").repeat(200);
+    let mut count = 0;
+    let error = decode_from((&frames[..]).chain(Fails), Style::default(), &mut |_| count += 1).unwrap_err();
+    assert_eq!(error.to_string(), "it breaks here");
+    assert_eq!(count, 400);
 }
 
 const BEGINNINGS: &[&[u8]] = &[
