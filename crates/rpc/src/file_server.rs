@@ -568,3 +568,54 @@ fn is_exhaustion(error: &io::Error) -> bool {
 fn is_exhaustion(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::OutOfMemory
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{FileExt, symlink};
+
+    use super::*;
+
+    /// Tried so often that the moment between looking and opening is met, too.
+    #[test]
+    fn a_registered_file_that_changes_places_with_a_link_never_leads_to_its_neighbour() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("name"), "inside").unwrap();
+        fs::write(at("neighbour"), "secret").unwrap();
+        symlink("neighbour", at("link")).unwrap();
+        let Ok(file) = OneFile::look(&at("name")) else {
+            panic!("it is a file");
+        };
+        let done = AtomicBool::new(false);
+        let (mut opened, mut refused) = (0, 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    for (from, to) in [
+                        ("name", "spare"),
+                        ("link", "name"),
+                        ("name", "link"),
+                        ("spare", "name"),
+                    ] {
+                        fs::rename(at(from), at(to)).unwrap();
+                    }
+                }
+            });
+            for _ in 0..50_000 {
+                match file.open() {
+                    Ok(segment) => {
+                        let mut content = [0; 6];
+                        segment.file.read_exact_at(&mut content, 0).unwrap();
+                        done.fetch_or(&content != b"inside", Ordering::Relaxed);
+                        assert_eq!(&content, b"inside");
+                        opened += 1;
+                    }
+                    Err(_) => refused += 1,
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        assert!(opened > 0 && refused > 0, "{opened} opened, {refused} refused");
+    }
+}
