@@ -23,6 +23,10 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report, Failure> {
         let endpoint = env.setup_endpoint(&format!("endpoint-{number}"), Tally::default());
         endpoints.push(endpoint.map_err(Failure::no)?);
         progress.add(1);
+        if number % LOOK_AROUND == 0 {
+            // A signal may ask for the end.
+            tokio::task::yield_now().await;
+        }
     }
     let took = began.elapsed();
 
@@ -53,3 +57,6 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report, Failure> {
         .add("bytes_each", bytes as f64 / count)
         .add("setup_ns_each", took.as_nanos() as f64 / count))
 }
+
+/// After so many endpoints.
+const LOOK_AROUND: usize = 1000;
