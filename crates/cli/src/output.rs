@@ -30,20 +30,23 @@ pub(crate) fn note(text: impl Display) {
 
 /// Writes an error in the form that clap's own errors have.
 pub(crate) fn error(text: impl Display) {
-    note(format_args!(
-        "{}error:{} {text}",
-        RED.render(),
-        RED.render_reset()
-    ));
+    let (text, red, end) = (harmless(text), RED.render(), RED.render_reset());
+    note(format_args!("{red}error:{end} {text}"));
 }
 
 /// Writes a warning to standard error.
 pub(crate) fn warning(text: impl Display) {
-    note(format_args!(
-        "{}warning:{} {text}",
-        YELLOW.render(),
-        YELLOW.render_reset()
-    ));
+    let (text, yellow, end) = (harmless(text), YELLOW.render(), YELLOW.render_reset());
+    note(format_args!("{yellow}warning:{end} {text}"));
+}
+
+/// Errors hold words of peers, which must not steer the terminal.
+fn harmless(text: impl Display) -> String {
+    let steers = |c: char| c.is_control() && !['\n', '\t'].contains(&c);
+    let text = text.to_string();
+    text.chars()
+        .map(|c| if steers(c) { '\u{fffd}' } else { c })
+        .collect()
 }
 
 /// `text` in `style`, where the stream shows styles.

@@ -518,6 +518,27 @@ fn a_server_that_goes_half_way_ends_with_3_and_leaves_nothing() {
 }
 
 #[test]
+fn what_a_server_says_does_not_steer_the_terminal() {
+    let folder = Folder::new();
+    let server = HalfWay::new();
+    let child = start_get(&server.uri(), &folder.at("copy"));
+    let (mut stream, _) = server.listener.accept().unwrap();
+    let (name, text) = (b"/data/file", b"no\n\x1b]0;owned\x07");
+    let mut answer = (8 + 1 + 4 + name.len() as u64 + 4 + text.len() as u64)
+        .to_be_bytes()
+        .to_vec();
+    answer.push(8);
+    for part in [&name[..], text] {
+        answer.extend((part.len() as u32).to_be_bytes());
+        answer.extend(part);
+    }
+    stream.write_all(&answer).unwrap();
+    let (code, stderr) = end(child);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("no\n\u{fffd}]0;owned\u{fffd}"), "{stderr:?}");
+}
+
+#[test]
 fn a_signal_half_way_leaves_nothing() {
     for (signal, name) in [(Signal::SIGINT, "SIGINT"), (Signal::SIGTERM, "SIGTERM")] {
         let folder = Folder::new();
