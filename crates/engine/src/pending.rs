@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct PendingAsks<W, R, C> {
     slots: Vec<Slot<W, R, C>>,
+    /// The generation of a slot that is new.
+    first_generation: u32,
     free: u32,
     /// Slots that are not vacant.
     held: usize,
@@ -117,6 +119,8 @@ struct Timer {
 }
 
 const NONE: u32 = u32::MAX;
+/// So many slots are kept when all are vacant; more are what a burst has left.
+const SLOTS_KEPT: usize = 16 * 1024;
 const BUCKETS: u64 = 256;
 /// The bits of a slot's generation; one fewer than there are, so that ids are never negative.
 const GENERATIONS: u32 = 0x7fff_ffff;
@@ -132,6 +136,7 @@ impl<W, R, C: Clone> PendingAsks<W, R, C> {
     pub fn new(max: usize, epoch: Instant) -> Self {
         Self {
             slots: Vec::new(),
+            first_generation: 0,
             free: NONE,
             held: 0,
             waiting: 0,
@@ -298,7 +303,7 @@ impl<W, R, C: Clone> PendingAsks<W, R, C> {
     fn vacant_slot(&mut self) -> u32 {
         if self.free == NONE {
             self.slots.push(Slot {
-                generation: 0,
+                generation: self.first_generation,
                 state: State::Vacant { next: NONE },
             });
             return (self.slots.len() - 1) as u32;
@@ -338,7 +343,7 @@ impl<W, R, C: Clone> PendingAsks<W, R, C> {
         slot.generation = slot.generation.wrapping_add(1) & GENERATIONS;
         let state = std::mem::replace(&mut slot.state, State::Vacant { next });
         self.free = index;
-        match state {
+        let outcome = match state {
             State::Done(outcome) => Some(outcome),
             State::Waiting { timer, .. } => {
                 self.waiting -= 1;
@@ -348,7 +353,21 @@ impl<W, R, C: Clone> PendingAsks<W, R, C> {
                 None
             }
             State::Vacant { .. } => unreachable!("a slot is freed once"),
+        };
+        if self.held == 0 && self.slots.len() > SLOTS_KEPT {
+            self.forget_slots();
         }
+        outcome
+    }
+
+    /// Gives back the memory of vacant slots, and makes sure that none of their ids is handed out again.
+    #[cold]
+    fn forget_slots(&mut self) {
+        // Each slot's own is one that it has not handed out.
+        let latest = self.slots.iter().map(|slot| slot.generation).max();
+        self.first_generation = latest.unwrap_or_default();
+        self.slots = Vec::new();
+        self.free = NONE;
     }
 
     fn link(&mut self, index: u32, tick: u64) -> Timer {

@@ -424,3 +424,27 @@ fn a_timer_whose_request_is_gone_fires_for_nothing_and_then_rests() {
     assert_eq!(expire(&mut asks, now + 2 * SECOND), ["w"]);
     assert_eq!(asks.next_deadline(), None);
 }
+
+#[test]
+fn a_burst_leaves_no_memory_behind_and_its_ids_stay_unknown() {
+    let mut asks = Asks::new(usize::MAX, Instant::now());
+    let burst = |asks: &mut Asks| -> Vec<AskId> {
+        let begun = (0..2 * SLOTS_KEPT).map(|_| asks.begin(None, None).unwrap().id);
+        begun.collect()
+    };
+    let old = burst(&mut asks);
+    let (last, others) = old.split_last().unwrap();
+    for id in others {
+        assert!(asks.cancel(*id));
+    }
+    assert_eq!(asks.slots.len(), old.len(), "one is still held");
+    asks.complete(*last, 1).unwrap();
+    assert_eq!(asks.poll(*last, |_| unreachable!()), Some(Outcome::Reply(1)));
+    assert_eq!(asks.slots.capacity(), 0);
+
+    let new = burst(&mut asks);
+    for id in old {
+        assert_eq!(asks.complete(id, 2), Err(2), "a late reply");
+    }
+    assert_eq!(asks.waiting(), new.len());
+}
