@@ -199,11 +199,19 @@ pub fn short_name(class: &str) -> &str {
 /// What may be a proof of a secret is nobody's business.
 fn masked(token: &str) -> String {
     let mut parts = token.split(',').map(|part| match part.split_once('=') {
-        Some((name @ ("response" | "rspauth"), _)) => format!("{name}=(left out)"),
+        Some((name, _)) if is_proof(name) => format!("{name}=(left out)"),
         _ => part.to_owned(),
     });
     let first = parts.next().unwrap_or_default();
     parts.fold(first, |text, part| text + "," + &part)
+}
+
+/// As readers of tokens see it: whatever the case, with blanks around.
+fn is_proof(name: &str) -> bool {
+    let name = name.trim();
+    ["response", "rspauth"]
+        .iter()
+        .any(|proof| name.eq_ignore_ascii_case(proof))
 }
 
 fn end_line(cut: bool, out: &mut String) {
@@ -253,5 +261,20 @@ impl std::fmt::Display for Dump<'_> {
                 Ok(())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proofs_of_a_secret_are_left_out_however_they_are_written() {
+        assert_eq!(
+            masked("nonce=\"x\",response=0123,qop=auth"),
+            "nonce=\"x\",response=(left out),qop=auth"
+        );
+        assert_eq!(masked("rspauth=0123"), "rspauth=(left out)");
+        assert_eq!(masked("nc=1, Response =\"0123\""), "nc=1, Response =(left out)");
     }
 }
