@@ -30,7 +30,7 @@ pub fn java_to_json(graph: &Graph, bounds: &Bounds) -> (Json, bool) {
         room: Room::of(graph, usize::MAX),
         cut: false,
         depth: 0,
-        shared: shared(graph),
+        shared: graph.shared(graph.roots()),
         seen: HashMap::new(),
     };
     let mut all: Vec<Json> = Vec::new();
@@ -199,43 +199,4 @@ impl Writer<'_> {
         self.cut |= !whole;
         name
     }
-}
-
-/// Finds the objects that more than one place leads to.
-pub(crate) fn shared(graph: &Graph) -> HashSet<ObjectId> {
-    let mut seen = HashSet::new();
-    let mut shared = HashSet::new();
-    let mut todo: Vec<Value> = graph
-        .contents()
-        .iter()
-        .filter_map(|content| match content {
-            Content::Value(value) | Content::Exception(value) => Some(*value),
-            _ => None,
-        })
-        .collect();
-    while let Some(value) = todo.pop() {
-        let Value::Object(id) = value else { continue };
-        if !seen.insert(id) {
-            shared.insert(id);
-            continue;
-        }
-        match &graph[id] {
-            Object::Instance(instance) => {
-                for part in &instance.parts {
-                    todo.extend(&part.fields);
-                    todo.extend(part.annotation.iter().filter_map(|item| match item {
-                        Item::Value(value) => Some(*value),
-                        Item::Block(_) => None,
-                    }));
-                }
-            }
-            Object::Array(array) => {
-                if let Elements::Object(elements) = &array.elements {
-                    todo.extend(elements);
-                }
-            }
-            _ => {}
-        }
-    }
-    shared
 }

@@ -6,7 +6,6 @@ use std::collections::{HashMap, HashSet};
 
 use spark_rpc_javaobj::{Content, Elements, Graph, InstanceRef, Item, Object, ObjectId, Value};
 
-use crate::java_json::shared;
 use crate::printable::{Bounds, Clean, Hex, bounded};
 use crate::room::Room;
 use crate::text::{Dump, short_name};
@@ -34,7 +33,7 @@ pub(crate) fn write(graph: &Graph, bounds: &Bounds) -> String {
         left: bounds.values,
         room: Room::of(graph, bounds.bytes.saturating_add(1)),
         depth: 0,
-        shared: shared(graph),
+        shared: graph.shared(graph.roots()),
         seen: HashMap::new(),
     };
     let mut all = Vec::new();

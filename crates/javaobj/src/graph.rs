@@ -1,6 +1,6 @@
 //! All objects of a stream and how they refer to each other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Index;
 
 use crate::class::{ClassDesc, Field, FieldKind};
@@ -195,6 +195,48 @@ impl Graph {
         };
         // A circle cannot come out of a stream, but be made by hand.
         std::iter::successors(Some(class), above).take(self.classes.len() + 1)
+    }
+
+    /// Returns the objects to which more than one place leads, of those that these values lead to.
+    pub fn shared(&self, roots: impl IntoIterator<Item = Value>) -> HashSet<ObjectId> {
+        let mut seen = HashSet::new();
+        let mut shared = HashSet::new();
+        let mut todo: Vec<Value> = roots.into_iter().collect();
+        while let Some(value) = todo.pop() {
+            let (Value::Object(id), Some(object)) = (value, self.object(value)) else {
+                continue;
+            };
+            if !seen.insert(id) {
+                shared.insert(id);
+                continue;
+            }
+            match object {
+                Object::Instance(instance) => {
+                    for part in &instance.parts {
+                        todo.extend(&part.fields);
+                        todo.extend(part.annotation.iter().filter_map(|item| match item {
+                            Item::Value(value) => Some(*value),
+                            Item::Block(_) => None,
+                        }));
+                    }
+                }
+                Object::Array(array) => {
+                    if let Elements::Object(elements) = &array.elements {
+                        todo.extend(elements);
+                    }
+                }
+                Object::String(_) | Object::Enum { .. } | Object::Class(_) => {}
+            }
+        }
+        shared
+    }
+
+    /// Returns the values at the top level, an exception that a writer left among them.
+    pub fn roots(&self) -> impl Iterator<Item = Value> + '_ {
+        self.contents.iter().filter_map(|content| match content {
+            Content::Value(value) | Content::Exception(value) => Some(*value),
+            Content::Block(_) | Content::Reset => None,
+        })
     }
 
     /// Returns about how many bytes of memory the objects take.

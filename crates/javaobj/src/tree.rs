@@ -10,13 +10,7 @@ use crate::object::{Content, Elements, Item, Object, Value};
 /// Prints everything at the top level; see [`Graph::show`].
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut roots = Vec::new();
-        for content in self.contents() {
-            if let Content::Value(value) | Content::Exception(value) = content {
-                roots.push(*value);
-            }
-        }
-        let mut tree = Tree::new(self, f, &roots);
+        let mut tree = Tree::new(self, f, self.roots());
         for (at, content) in self.contents().iter().enumerate() {
             if at > 0 {
                 tree.out.write_char('\n')?;
@@ -64,7 +58,7 @@ struct Show<'a> {
 
 impl fmt::Display for Show<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Tree::new(self.graph, f, &[self.value]).value(self.value)
+        Tree::new(self.graph, f, [self.value]).value(self.value)
     }
 }
 
@@ -93,7 +87,11 @@ struct Cut {
 }
 
 impl<'a, 'f, 'b> Tree<'a, 'f, 'b> {
-    fn new(graph: &'a Graph, out: &'f mut fmt::Formatter<'b>, roots: &[Value]) -> Self {
+    fn new(
+        graph: &'a Graph,
+        out: &'f mut fmt::Formatter<'b>,
+        roots: impl IntoIterator<Item = Value>,
+    ) -> Self {
         let cut = if out.alternate() {
             Cut {
                 chars: usize::MAX,
@@ -112,7 +110,7 @@ impl<'a, 'f, 'b> Tree<'a, 'f, 'b> {
         Self {
             graph,
             out,
-            shared: shared(graph, roots),
+            shared: graph.shared(roots).into_iter().map(|id| (id, None)).collect(),
             numbers: 0,
             whole: HashSet::new(),
             depth: 0,
@@ -315,40 +313,6 @@ impl fmt::Display for ClassName<'_> {
             None => f.write_str("?"),
         }
     }
-}
-
-/// Finds the objects to which more than one place leads.
-fn shared(graph: &Graph, roots: &[Value]) -> HashMap<ObjectId, Option<usize>> {
-    let mut seen = HashSet::new();
-    let mut shared = HashMap::new();
-    let mut todo = roots.to_vec();
-    while let Some(value) = todo.pop() {
-        let (Value::Object(id), Some(object)) = (value, graph.object(value)) else {
-            continue;
-        };
-        if !seen.insert(id) {
-            shared.insert(id, None);
-            continue;
-        }
-        match object {
-            Object::Instance(instance) => {
-                for part in &instance.parts {
-                    todo.extend(&part.fields);
-                    todo.extend(part.annotation.iter().filter_map(|item| match item {
-                        Item::Value(value) => Some(*value),
-                        Item::Block(_) => None,
-                    }));
-                }
-            }
-            Object::Array(array) => {
-                if let Elements::Object(elements) = &array.elements {
-                    todo.extend(elements);
-                }
-            }
-            Object::String(_) | Object::Enum { .. } | Object::Class(_) => {}
-        }
-    }
-    shared
 }
 
 /// Prints what the descriptor says: name, id, flags and fields.
