@@ -275,7 +275,14 @@ fn open_store(bytes: &[u8], password: Option<&Secret>) -> Result<KeyStore, Mater
     let password = password.map_or(Ok(""), |password| {
         std::str::from_utf8(password.expose()).map_err(|_| MaterialError::Password)
     })?;
-    KeyStore::from_pkcs12(bytes, password, Pkcs12ImportPolicy::Strict).map_err(|_| MaterialError::Password)
+    use p12_keystore::error::Error;
+    KeyStore::from_pkcs12(bytes, password, Pkcs12ImportPolicy::Strict).map_err(|error| match error {
+        // A wrong password shows before anything that it protects is read.
+        Error::DerError(_) | Error::InvalidVersion | Error::UnsupportedContentType => {
+            MaterialError::Format("it is neither PEM nor a whole PKCS#12 store")
+        }
+        _ => MaterialError::Password,
+    })
 }
 
 /// All certificates of a PEM text, each of which can be read.

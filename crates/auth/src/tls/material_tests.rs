@@ -94,6 +94,25 @@ fn a_wrong_or_missing_password_is_an_error() {
     ));
 }
 
+/// An operator who is told of a wrong password looks in the wrong place.
+#[test]
+fn a_file_that_is_no_store_is_not_blamed_on_the_password() {
+    let store = file("store.p12");
+    for bytes in [
+        &b""[..],
+        b"no store at all",
+        &store[..store.len() / 2],
+        &store[..store.len() - 1],
+    ] {
+        let error = TlsIdentity::from_pkcs12(bytes, &secret("changeit")).unwrap_err();
+        assert!(
+            matches!(error, MaterialError::Format(_)),
+            "{}: {error}",
+            bytes.len()
+        );
+    }
+}
+
 #[test]
 fn forms_that_are_not_read_say_how_to_convert_them() {
     let error = pem_identity("key-old-form.pem", Some("keypass")).unwrap_err();
