@@ -165,7 +165,7 @@ impl<M> Inbox<M> {
     /// # Errors
     ///
     /// Gives the message back once [`stop`](Self::stop) has been called.
-    #[inline]
+    #[inline(always)]
     pub fn post_admitted(&mut self, message: M, lane: Lane, bytes: usize) -> Result<Posted, Rejected<M>> {
         if self.closed {
             return Err(Rejected {
@@ -331,7 +331,7 @@ impl<M> Inbox<M> {
         waiting.into_iter().map(|taken| taken.message).collect()
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, message: M, lane: Lane, bytes: usize) -> Posted {
         let bytes = self.load.add(bytes);
         let queue = match lane {

@@ -182,10 +182,10 @@ impl RpcEndpointRef {
     #[inline]
     pub fn send<M: OneWay>(&self, message: M) -> Result<(), SendError> {
         match &self.inner.route {
-            Route::Local(route) => {
-                let sent = self.send_local(route, &mut LocalOneWay(Some(message)));
-                sent.inspect_err(|error| self.count_refused(route, M::NAME, error))
-            }
+            Route::Local(route) => match self.post_one_way(route, &mut LocalOneWay(Some(message))) {
+                Ok(()) => Ok(()),
+                Err(error) => Err(self.refused(route, M::NAME, &error)),
+            },
             Route::Remote(route) => self.send_remote(route, &message),
             Route::None(_) => Err(self.no_route()),
         }
@@ -209,7 +209,9 @@ impl RpcEndpointRef {
         let mut local = LocalOneWay(Some(message));
         loop {
             let result = match &self.inner.route {
-                Route::Local(route) => self.send_local(route, &mut local),
+                Route::Local(route) => self
+                    .post_one_way(route, &mut local)
+                    .map_err(|error| self.local_send_error(M::NAME, &error)),
                 Route::Remote(route) => match &local.0 {
                     Some(message) => self.send_remote(route, message),
                     None => Ok(()),

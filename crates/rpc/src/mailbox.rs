@@ -372,15 +372,6 @@ impl<I: Inbound> EndpointMailbox<I> {
     fn state(&self) -> MutexGuard<'_, State<I>> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
-
-    #[inline]
-    fn letter(&self, content: I, sender: Option<&Arc<Sender>>) -> Item<I> {
-        InboxMessage::Message(Letter {
-            content,
-            sender: sender.cloned(),
-            posted: if self.observed.is_some() { self.age() } else { 0 },
-        })
-    }
 }
 
 impl<I: Inbound> Mailbox for EndpointMailbox<I> {
@@ -401,25 +392,34 @@ impl<I: Inbound> Mailbox for EndpointMailbox<I> {
             Lane::Normal
         };
         let mut state = self.state();
-        state.inbox.admit(lane, bytes).map_err(refused)?;
-        let content = if sender.is_none() {
+        if let Err(reason) = state.inbox.admit(lane, bytes) {
+            return Err(refused(reason));
+        }
+        let accepted = if sender.is_none() {
             // A local message is only moved here.
             I::accept(parcel)
         } else {
             // Decoding runs code of the message's type, so it runs without the lock.
             drop(state);
-            let content = catch_unwind(AssertUnwindSafe(|| I::accept(parcel)));
+            let accepted = catch_unwind(AssertUnwindSafe(|| I::accept(parcel)));
             state = self.state();
             // What the panic said is for this side, whose panic hook has shown it.
-            content.unwrap_or_else(|_| {
+            accepted.unwrap_or_else(|_| {
                 let reason = "reading it panicked".to_owned();
                 Err(DecodeError::Value { reason })
             })
         };
-        let content = content
-            .map_err(PostError::Undecodable)?
-            .ok_or(PostError::Unknown)?;
-        let item = self.letter(content, sender);
+        // Matched where it is: `map_err` and `ok_or` would move the message twice more.
+        let content = match accepted {
+            Ok(Some(content)) => content,
+            Ok(None) => return Err(PostError::Unknown),
+            Err(error) => return Err(PostError::Undecodable(error)),
+        };
+        let item = InboxMessage::Message(Letter {
+            content,
+            sender: sender.cloned(),
+            posted: if self.observed.is_some() { self.age() } else { 0 },
+        });
         match state.inbox.post_admitted(item, lane, bytes) {
             Ok(posted) => {
                 state.posted += 1;

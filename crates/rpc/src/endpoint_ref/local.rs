@@ -15,31 +15,39 @@ use crate::slot::ReplySlot;
 
 impl RpcEndpointRef {
     #[inline]
-    pub(super) fn send_local<M: OneWay>(
+    pub(super) fn post_one_way<M: OneWay>(
         &self,
         route: &LocalRoute,
         message: &mut LocalOneWay<M>,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), DispatchError> {
         let posted = route.env.dispatcher.post(
             route.mailbox.as_ref(),
             self.name(),
             &mut Parcel::local(message, M::CONTROL),
             size_of::<M>(),
             None,
-        );
-        match posted {
-            Ok(posted) => {
-                if let Some(waker) = posted.waker {
-                    waker.wake();
-                }
-                Ok(())
-            }
-            Err(error) => Err(self.local_send_error(M::NAME, &error)),
+        )?;
+        if let Some(waker) = posted.waker {
+            waker.wake();
         }
+        Ok(())
+    }
+
+    /// The error of a message that is refused for good. Apart from what every message runs through, where it would only
+    /// be carried along.
+    #[cold]
+    pub(super) fn refused(
+        &self,
+        route: &LocalRoute,
+        message: &'static str,
+        error: &DispatchError,
+    ) -> SendError {
+        let error = self.local_send_error(message, error);
+        self.count_refused(route, message, &error);
+        error
     }
 
     /// Counts a message that the inbox has refused for good, and logs the first.
-    #[cold]
     pub(super) fn count_refused(&self, route: &LocalRoute, message: &'static str, error: &SendError) {
         if let SendError::Full { reason, .. } = error
             && let Some(mailbox) = route.env.dispatcher.current(route.mailbox.as_ref(), self.name())
