@@ -201,7 +201,7 @@ impl<R> LocalWait<R> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, meta: &Meta) -> Poll<Result<R, AskError>> {
-        if let Poll::Ready(result) = self.slot.poll(cx) {
+        if let Poll::Ready(result) = self.slot.poll(meta.reference.name(), cx) {
             return Poll::Ready(result);
         }
         let Some(env) = meta.reference.env() else {

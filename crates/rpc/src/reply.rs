@@ -31,14 +31,14 @@ pub struct Reply<R: ReplyValue> {
 
 enum Way<R: 'static> {
     /// The asker is in this env: the value itself is handed over.
-    Local(Arc<ReplySlot<R>>, Arc<str>),
+    Local(Arc<ReplySlot<R>>),
     Remote(RemoteReply, Option<&'static JavaForm<R>>),
 }
 
 impl<R: ReplyValue> Reply<R> {
-    pub(crate) fn local(slot: Arc<ReplySlot<R>>, endpoint: Arc<str>) -> Self {
+    pub(crate) fn local(slot: Arc<ReplySlot<R>>) -> Self {
         Self {
-            way: Some(Way::Local(slot, endpoint)),
+            way: Some(Way::Local(slot)),
         }
     }
 
@@ -54,7 +54,7 @@ impl<R: ReplyValue> Reply<R> {
     /// cannot be encoded becomes a failure for the asker.
     pub fn send(mut self, value: R) {
         match self.way.take() {
-            Some(Way::Local(slot, _)) => drop(slot.complete(Ok(value))),
+            Some(Way::Local(slot)) => _ = slot.complete(Ok(value)),
             Some(Way::Remote(remote, java)) => remote.succeed(&ReplyEncodable(&value, java)),
             None => {}
         }
@@ -64,8 +64,8 @@ impl<R: ReplyValue> Reply<R> {
     pub fn fail(mut self, error: impl Into<BoxError>) {
         let error = error.into();
         match self.way.take() {
-            Some(Way::Local(slot, _)) => {
-                drop(slot.complete(Err(AskError::Remote(RemoteFailure::from_error(error)))));
+            Some(Way::Local(slot)) => {
+                slot.complete(Err(AskError::Remote(RemoteFailure::from_error(error))));
             }
             Some(Way::Remote(remote, _)) => remote.fail(&Failure::of_handler(error)),
             None => {}
@@ -83,7 +83,7 @@ impl<R: ReplyValue> Reply<R> {
     /// Fails the ask without blaming the handler.
     pub(crate) fn refuse(mut self, failure: Failure) {
         match self.way.take() {
-            Some(Way::Local(slot, _)) => drop(slot.complete(Err(failure.into()))),
+            Some(Way::Local(slot)) => _ = slot.complete(Err(failure.into())),
             Some(Way::Remote(remote, _)) => remote.fail(&failure),
             None => {}
         }
@@ -96,14 +96,8 @@ impl<R: ReplyValue> Drop for Reply<R> {
         // While a panic unwinds, this handle belongs to the handler that panicked.
         let panicked = std::thread::panicking();
         match way {
-            Way::Local(slot, endpoint) => {
-                let failure = unanswered(&endpoint, panicked);
-                drop(slot.complete(Err(failure.into())));
-            }
-            Way::Remote(remote, _) => {
-                let failure = unanswered(&remote.endpoint, panicked);
-                remote.fail(&failure);
-            }
+            Way::Local(slot) => slot.abandon(panicked),
+            Way::Remote(remote, _) => remote.abandon(panicked),
         }
     }
 }
@@ -119,7 +113,8 @@ impl<R: ReplyValue> fmt::Debug for Reply<R> {
     }
 }
 
-fn unanswered(endpoint: &str, panicked: bool) -> Failure {
+/// What an asker is told whose reply handle was dropped.
+pub(crate) fn unanswered(endpoint: &str, panicked: bool) -> Failure {
     if panicked {
         Failure::Panicked {
             message: format!("in {endpoint}; its log has the text"),
@@ -132,8 +127,15 @@ fn unanswered(endpoint: &str, panicked: bool) -> Failure {
 }
 
 /// The way back to an asker in another env, in the codec that it asked in.
+///
+/// It is a part of every inbound message that wants a reply, and these are moved about, so it is kept small.
 pub(crate) struct RemoteReply {
     pub(crate) responder: Responder,
+    pub(crate) form: Arc<ReplyForm>,
+}
+
+/// What the replies of one endpoint to one peer have in common.
+pub(crate) struct ReplyForm {
     pub(crate) codec: Arc<dyn Codec>,
     pub(crate) peer: Arc<PeerMemory>,
     pub(crate) endpoint: Arc<str>,
@@ -141,13 +143,13 @@ pub(crate) struct RemoteReply {
 
 impl RemoteReply {
     pub(crate) fn succeed(self, value: &dyn Encodable) {
-        let (codec, peer) = (&*self.codec, &*self.peer);
+        let (codec, peer) = (&*self.form.codec, &*self.form.peer);
         let encoded = self
             .responder
             .try_success_with(|out| codec.encode(value, peer, out));
         if let Err((responder, error)) = encoded {
             let reason = error.reason;
-            tracing::warn!(endpoint = %self.endpoint, %reason, "the reply cannot be encoded");
+            tracing::warn!(endpoint = %self.form.endpoint, %reason, "the reply cannot be encoded");
             fail_remote(
                 responder,
                 Some((codec, peer)),
@@ -157,7 +159,13 @@ impl RemoteReply {
     }
 
     pub(crate) fn fail(self, failure: &Failure) {
-        fail_remote(self.responder, Some((&*self.codec, &*self.peer)), failure);
+        let form = &self.form;
+        fail_remote(self.responder, Some((&*form.codec, &*form.peer)), failure);
+    }
+
+    fn abandon(self, panicked: bool) {
+        let failure = unanswered(&self.form.endpoint, panicked);
+        self.fail(&failure);
     }
 }
 
@@ -213,8 +221,7 @@ impl RawReply {
 impl Drop for RawReply {
     fn drop(&mut self) {
         if let Some(RawWay::Remote(remote)) = self.way.take() {
-            let failure = unanswered(&remote.endpoint, std::thread::panicking());
-            remote.fail(&failure);
+            remote.abandon(std::thread::panicking());
         }
         // A local one holds a typed handle, which does the same when it is dropped.
     }
@@ -225,3 +232,6 @@ impl fmt::Debug for RawReply {
         f.write_str("RawReply")
     }
 }
+
+// Each inbound enum that has one of these is at least as large.
+const _: () = assert!(size_of::<Reply<u64>>() <= 40);

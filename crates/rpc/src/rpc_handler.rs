@@ -24,7 +24,7 @@ use crate::error::Failure;
 use crate::file_server::ConnectionFiles;
 use crate::mailbox::{self, ConnectionEvent, Mailbox, PostError};
 use crate::parcel::{Parcel, RemoteParcel};
-use crate::reply::{RemoteReply, fail_remote};
+use crate::reply::{RemoteReply, ReplyForm, fail_remote};
 use crate::verifier::RpcEndpointVerifier;
 
 /// Makes the handlers of an env's connections.
@@ -75,12 +75,30 @@ struct Seen {
     mailbox: Option<Arc<dyn Mailbox>>,
     /// Whether this peer may use the endpoint.
     allowed: bool,
+    /// How the first ask was answered, and most likely all others will be.
+    reply: OnceLock<Arc<ReplyForm>>,
 }
 
 impl Seen {
     /// The mailbox that has the name now: the one known may have been stopped, and another one have taken its place.
     fn open_mailbox(&self, env: &EnvShared) -> Option<Arc<dyn Mailbox>> {
         env.dispatcher.current(self.mailbox.as_ref(), &self.name)
+    }
+
+    fn reply_form(&self, codec: &Arc<dyn Codec>, peer: &Arc<PeerMemory>) -> Arc<ReplyForm> {
+        let new = || {
+            Arc::new(ReplyForm {
+                codec: Arc::clone(codec),
+                peer: Arc::clone(peer),
+                endpoint: Arc::clone(&self.name),
+            })
+        };
+        let known = self.reply.get_or_init(new);
+        if Arc::ptr_eq(&known.codec, codec) {
+            Arc::clone(known)
+        } else {
+            new()
+        }
     }
 }
 
@@ -157,6 +175,7 @@ impl EnvHandler {
             allowed,
             mailbox: self.env().dispatcher.find(&envelope.name).ok(),
             name: envelope.name.into(),
+            reply: OnceLock::new(),
         });
         let worth_it = seen.mailbox.is_some() || !seen.allowed;
         if worth_it && len <= LONGEST_SEEN {
@@ -231,9 +250,7 @@ impl EnvHandler {
             content: &content,
             reply: responder.map(|responder| RemoteReply {
                 responder,
-                codec: Arc::clone(codec),
-                peer: Arc::clone(peer),
-                endpoint: Arc::clone(&seen.name),
+                form: seen.reply_form(codec, peer),
             }),
             asks,
         });

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use crate::error::AskError;
+use crate::reply::unanswered;
 
 /// One reply on its way from a handler to an asker in the same env. The asker and the reply handle share it.
 #[derive(Debug)]
@@ -17,6 +18,10 @@ pub(crate) struct ReplySlot<R> {
 enum State<R> {
     Waiting(Option<Waker>),
     Done(Result<R, AskError>),
+    /// The reply handle was dropped unused, if need be by a panic.
+    Abandoned {
+        panicked: bool,
+    },
     /// The asker has gone, or has taken the reply.
     Closed,
 }
@@ -55,24 +60,37 @@ impl<R: Send + 'static> ReplySlot<R> {
 }
 
 impl<R> ReplySlot<R> {
-    /// Puts the reply in; gives it back if nobody waits any more.
-    pub(crate) fn complete(&self, result: Result<R, AskError>) -> Result<(), Result<R, AskError>> {
-        let mut state = self.state();
-        match &mut *state {
-            State::Waiting(waker) => {
-                let waker = waker.take();
-                *state = State::Done(result);
-                drop(state);
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-                Ok(())
-            }
-            State::Done(_) | State::Closed => Err(result),
-        }
+    /// Puts the reply in; returns whether somebody still waits for it.
+    pub(crate) fn complete(&self, result: Result<R, AskError>) -> bool {
+        self.settle(State::Done(result))
     }
 
-    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
+    /// Notes that there will be no reply.
+    #[cold]
+    pub(crate) fn abandon(&self, panicked: bool) {
+        self.settle(State::Abandoned { panicked });
+    }
+
+    #[inline]
+    fn settle(&self, settled: State<R>) -> bool {
+        let mut state = self.state();
+        let State::Waiting(waker) = &mut *state else {
+            // What nobody wants is dropped by code of the user, so the lock goes first.
+            drop(state);
+            drop(settled);
+            return false;
+        };
+        let waker = waker.take();
+        *state = settled;
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Takes the reply of `endpoint` out.
+    pub(crate) fn poll(&self, endpoint: &str, cx: &mut Context<'_>) -> Poll<Result<R, AskError>> {
         let mut state = self.state();
         match &mut *state {
             State::Waiting(waker) => {
@@ -86,6 +104,11 @@ impl<R> ReplySlot<R> {
                 State::Done(result) => Poll::Ready(result),
                 _ => unreachable!("the state was looked at under the same lock"),
             },
+            State::Abandoned { panicked } => {
+                let failure = unanswered(endpoint, *panicked);
+                *state = State::Closed;
+                Poll::Ready(Err(failure.into()))
+            }
             State::Closed => Poll::Pending,
         }
     }
@@ -151,14 +174,12 @@ mod tests {
     fn a_slot_is_used_again_once_both_sides_have_left_it() {
         let first: Arc<ReplySlot<u8>> = ReplySlot::take();
         let at = Arc::as_ptr(&first);
-        first.complete(Ok(1)).unwrap();
+        assert!(first.complete(Ok(1)));
         ReplySlot::leave(first);
 
         let second: Arc<ReplySlot<u8>> = ReplySlot::take();
         assert_eq!(Arc::as_ptr(&second), at);
-        second
-            .complete(Ok(2))
-            .expect("the reply that nobody took is gone");
+        assert!(second.complete(Ok(2)), "the reply that nobody took is gone");
     }
 
     #[test]
@@ -169,7 +190,7 @@ mod tests {
 
         let next: Arc<ReplySlot<u16>> = ReplySlot::take();
         assert!(!Arc::ptr_eq(&next, &handler));
-        assert!(handler.complete(Ok(1)).is_err(), "nobody waits for it any more");
+        assert!(!handler.complete(Ok(1)), "nobody waits for it any more");
     }
 
     #[test]

@@ -157,7 +157,7 @@ impl Incoming {
     fn complete(&mut self, client: &TransportClient) {
         client.shared().link().arriving = false;
         if let Incoming::Upload { sink, responder } = std::mem::take(self) {
-            let responder = responder.prefaced(AFTER_THE_LAST_BYTE);
+            let responder = responder.after_upload();
             guarded(client.peer(), "upload", || sink.complete(responder));
         }
     }
@@ -348,8 +348,6 @@ fn refused(client: &TransportClient, reason: &'static str) -> Stop {
 }
 
 /// How Spark begins the text when an upload fails after its last byte.
-const AFTER_THE_LAST_BYTE: &str =
-    "Failure post-processing complete stream; failing this rpc and leaving channel active: ";
 /// Bodies up to this size are copied behind their frame.
 const GATHERED: usize = 32 * 1024;
 /// Received chunks of this size do not share memory with others.

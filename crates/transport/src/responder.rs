@@ -19,8 +19,7 @@ pub struct Responder {
     id: RequestId,
     lane: Lane,
     answered: bool,
-    /// What comes before the text of a failure.
-    preface: &'static str,
+    after_upload: bool,
 }
 
 impl Responder {
@@ -30,13 +29,13 @@ impl Responder {
             id,
             lane: Lane::Normal,
             answered: false,
-            preface: "",
+            after_upload: false,
         }
     }
 
-    /// Lets the text of a failure begin with `preface`.
-    pub(crate) fn prefaced(mut self, preface: &'static str) -> Self {
-        self.preface = preface;
+    /// Lets the text of a failure say that an upload had come to its last byte.
+    pub(crate) fn after_upload(mut self) -> Self {
+        self.after_upload = true;
         self
     }
 
@@ -101,9 +100,14 @@ impl Responder {
     /// Answers with a failure of the transport (Spark's `RpcFailure` message); `text` is all that the asker gets.
     pub fn failure(self, text: &str) {
         let mut out = Vec::new();
+        let preface = if self.after_upload {
+            AFTER_THE_LAST_BYTE
+        } else {
+            ""
+        };
         let message: Message<&[u8]> = Message::RpcFailure(RpcFailure {
             request_id: self.id,
-            error: format!("{}{text}", self.preface),
+            error: format!("{preface}{text}"),
         });
         if message.encode(&mut out).is_ok() {
             self.answer(&mut out);
@@ -124,7 +128,7 @@ impl Drop for Responder {
                 id: self.id,
                 lane: self.lane,
                 answered: true,
-                preface: self.preface,
+                after_upload: self.after_upload,
             };
             // What the panic said is for this side's log.
             again.failure(if std::thread::panicking() {
@@ -167,3 +171,6 @@ impl MergedMetaResponder {
 fn too_long(error: &EncodeError) -> String {
     format!("the answer cannot be sent: {error}")
 }
+
+const AFTER_THE_LAST_BYTE: &str =
+    "Failure post-processing complete stream; failing this rpc and leaving channel active: ";

@@ -89,11 +89,7 @@ impl RpcEndpointRef {
         meta: &Meta,
     ) -> State<M::Reply> {
         let slot = ReplySlot::take();
-        let name = match &route.mailbox {
-            Some(mailbox) => Arc::clone(mailbox.name()),
-            None => Arc::from(self.name()),
-        };
-        let reply = Reply::local(Arc::clone(&slot), name);
+        let reply = Reply::local(Arc::clone(&slot));
         let mut parcel = LocalRequest(Some((message, reply)));
         match self.post_request(route, &mut parcel) {
             Ok(number) => State::Local(LocalWait::new(slot, number)),
