@@ -167,6 +167,8 @@ pub(crate) struct ServeArgs {
 }
 
 /// Find out whether an endpoint exists and how long a round trip takes
+///
+/// Ctrl-C ends it early; what has been measured until then is told.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -7,6 +7,7 @@ use spark_rpc::{CheckExistence, RpcEndpointAddress, RpcEndpointRef, RpcEndpointV
 use crate::args::PingArgs;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, BOLD, GREEN, RED, short, styled};
+use crate::stop::StopSignals;
 use crate::{peer, runtime};
 
 /// Runs the command.
@@ -28,18 +29,29 @@ async fn ping(args: &PingArgs) -> Result<Exit, Failure> {
         short(began.elapsed())
     ));
 
+    let mut signals = StopSignals::listen()?;
     let mut round_trips = Vec::new();
     for number in 1..=args.count {
-        if number > 1 {
-            tokio::time::sleep(args.interval).await;
-        }
-        let began = Instant::now();
-        exists = check(&verifier, args).await?;
-        let took = began.elapsed();
+        let question = async {
+            if number > 1 {
+                tokio::time::sleep(args.interval).await;
+            }
+            let began = Instant::now();
+            let exists = check(&verifier, args).await?;
+            Ok((exists, began.elapsed()))
+        };
+        let took;
+        (exists, took) = tokio::select! {
+            answer = question => answer?,
+            // Nobody wants the rest, but what there is.
+            _ = signals.next() => break,
+        };
         output::line(format_args!("{} {number}: {}", verdict(exists), short(took)));
         round_trips.push(took);
     }
-    output::line(summary(&mut round_trips));
+    if !round_trips.is_empty() {
+        output::line(summary(&mut round_trips));
+    }
     Ok(if exists { Exit::Done } else { Exit::No })
 }
 

@@ -17,6 +17,29 @@ fn ping_of_an_endpoint_that_exists_ends_with_0_and_a_summary() {
 }
 
 #[test]
+fn a_ping_that_is_stopped_tells_what_it_has_measured() {
+    use std::io::{BufRead, BufReader};
+
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    let server = Server::start(&["--quiet"]);
+    let mut ping = command::command(&["ping", &server.uri("echo"), "-c", "1000000", "-i", "0.01"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(ping.stdout.take().unwrap()).lines();
+    // That it is connected, and the first answers.
+    for _ in 0..4 {
+        lines.next().unwrap().unwrap();
+    }
+    kill(Pid::from_raw(ping.id().cast_signed()), Signal::SIGINT).unwrap();
+    let last = lines.last().unwrap().unwrap();
+    assert!(last.contains(" round trips: min "), "{last}");
+    assert_eq!(ping.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn ping_of_a_missing_endpoint_ends_with_1() {
     let server = Server::start(&["--quiet"]);
     let finished = run(&["ping", &server.uri("nobody"), "-c", "1"]);
