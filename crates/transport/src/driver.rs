@@ -54,6 +54,8 @@ pub(crate) struct Driver {
     /// Answers fill the queue beyond its bounds: no further requests are read.
     over: bool,
     wakers: Vec<Waker>,
+    /// Nothing more comes from the peer; only looked at when this side closes.
+    peer_done: bool,
     timer: Option<Pin<Box<Sleep>>>,
     spin_until: Option<Instant>,
     phase: Phase,
@@ -98,6 +100,7 @@ impl Driver {
             unread: Bytes::new(),
             over: false,
             wakers: Vec::new(),
+            peer_done: false,
             timer: None,
             spin_until: None,
             phase: Phase::New,
@@ -115,6 +118,11 @@ impl Driver {
         }
         let now = now();
         let mut again = match self.phase {
+            // Nobody wants what still comes. But a peer that closes as well must get rid of it before it reads.
+            Phase::Flushing { .. } => {
+                self.peer_done = self.peer_done || self.discard_until_end(cx).is_ready();
+                false
+            }
             Phase::Lingering { .. } => match self.discard_until_end(cx) {
                 Poll::Ready(()) => return Poll::Ready(self.closed_here()),
                 Poll::Pending => false,
@@ -298,6 +306,7 @@ impl Driver {
                     until: now + shared.conf.close_timeout,
                 };
                 link.timer_stale = true;
+                *again = true;
             }
             _ => {}
         }
