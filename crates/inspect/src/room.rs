@@ -13,7 +13,9 @@ pub(crate) struct Room {
 
 /// What may be printed again because several places lead to it, in bytes.
 const REPEATED: usize = 16 << 20;
-/// Characters of a class's or field's name that are printed; real ones are never so long.
+/// Characters that a class's or field's name may have as a matter of course; they need no room.
+const USUAL_NAME: usize = 100;
+/// Characters of a name that are printed; real ones are never so long.
 const NAME: usize = 500;
 
 impl Room {
@@ -47,11 +49,15 @@ impl Room {
         (&text[..end], end == text.len())
     }
 
-    /// The same for the name of a class or field.
+    /// The same for the name of a class or field. Names stand at each object, so that only long ones take room.
     pub(crate) fn name(&mut self, name: &str) -> (String, bool) {
-        match self.take(name, NAME) {
-            (whole, true) => (whole.to_owned(), true),
-            (begin, false) => (format!("{begin}…"), false),
+        let Some((usual, _)) = name.char_indices().nth(USUAL_NAME) else {
+            return (name.to_owned(), true);
+        };
+        let (begin, rest) = name.split_at(usual);
+        match self.take(rest, NAME - USUAL_NAME) {
+            (_, true) => (name.to_owned(), true),
+            (more, false) => (format!("{begin}{more}…"), false),
         }
     }
 }
@@ -72,5 +78,16 @@ mod tests {
             ("", false),
             "and nothing comes behind what was cut"
         );
+    }
+    #[test]
+    fn usual_names_are_there_whatever_the_room() {
+        let mut room = Room { left: 0 };
+        let usual = "n".repeat(USUAL_NAME);
+        assert_eq!(room.name(&usual), (usual.clone(), true));
+        assert_eq!(room.name(&format!("{usual}x")), (format!("{usual}…"), false));
+        let mut room = Room { left: usize::MAX };
+        let longest = "n".repeat(NAME);
+        assert_eq!(room.name(&longest), (longest.clone(), true));
+        assert_eq!(room.name(&format!("{longest}x")), (format!("{longest}…"), false));
     }
 }
