@@ -1,6 +1,7 @@
 //! From settings to an env.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use spark_rpc_net::{Network, TcpNetwork, is_address_collision};
@@ -191,6 +192,9 @@ impl RpcEnvFactory {
             let _ = env.setup_endpoint(RpcEndpointVerifier::NAME, RpcEndpointVerifier::new());
             let server = bind(&env, &context, &protection.servers, (&bind_address, port)).await?;
             let address = RpcAddress::new(advertise_address.unwrap_or(bind_address), server.port());
+            if leads_nowhere(address.host()) {
+                tracing::warn!(env = env.name(), %address, "others are told an address that leads to themselves; advertise a host");
+            }
             tracing::info!(env = env.name(), %address, "listening");
             shared.set_server(server, address);
         }
@@ -247,6 +251,13 @@ fn port_of_attempt(start: u16, attempt: u32) -> u16 {
     u16::try_from(port).expect("the remainder keeps it below 65536")
 }
 
+/// Whether this is an address that means all of a machine's own, so that for others it leads to themselves.
+fn leads_nowhere(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.parse::<IpAddr>()
+        .is_ok_and(|address| address.is_unspecified())
+}
+
 fn endpoint_threads(threads: usize) -> Result<tokio::runtime::Runtime, StartError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -287,7 +298,8 @@ impl RpcEnv {
 }
 
 impl RpcEnvBuilder {
-    /// Binds to `HOST:PORT`; port 0 takes a free one.
+    /// Binds to `HOST:PORT`; port 0 takes a free one. Others are told this host: where it means every address of the
+    /// machine, such as `0.0.0.0`, say with [`advertise`](Self::advertise) which one they shall use.
     pub fn bind(mut self, address: impl Into<String>) -> Self {
         self.bind = Some(address.into());
         self
@@ -385,5 +397,15 @@ mod tests {
         assert_eq!(port_of_attempt(65535, 1), 1024);
         assert_eq!(port_of_attempt(7077, 3), 7080);
         assert_eq!(port_of_attempt(0, 3), 0);
+    }
+
+    #[test]
+    fn an_address_that_means_all_of_a_machine_leads_nowhere_for_others() {
+        for host in ["0.0.0.0", "[::]", "::"] {
+            assert!(leads_nowhere(RpcAddress::new(host, 1).host()), "{host}");
+        }
+        for host in ["127.0.0.1", "[::1]", "10.0.0.1", "worker-1"] {
+            assert!(!leads_nowhere(host), "{host}");
+        }
     }
 }
