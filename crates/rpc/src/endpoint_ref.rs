@@ -236,9 +236,10 @@ impl RpcEndpointRef {
     /// Sends `message` and returns the wait for its reply, at most for the env's ask timeout
     /// (`spark.rpc.askTimeout`).
     ///
-    /// The message is on its way when this returns, in order with other messages to the same endpoint; only when a queue is
-    /// full does it wait for room, while the future is polled, and others may pass it. It is sent at most once and never
-    /// again. The timeout runs from now and covers connecting, queueing and the handler's own work. A
+    /// The message is on its way when this returns, in order with other messages to the same endpoint; only when the inbox
+    /// near, or the queue of a connection, is full does it wait for room, while the future is polled, and others may pass it.
+    /// Where too much waits for a connection already, it fails with [`AskError::Rejected`]. It is sent at most once and
+    /// never again. The timeout runs from now and covers connecting, queueing and the handler's own work. A
     /// handler that awaits an ask to its own serial endpoint waits for itself, until the timeout.
     ///
     /// # Errors

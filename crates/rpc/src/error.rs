@@ -39,7 +39,7 @@ pub enum AskError {
     /// The env of the receiver, or this one, has been stopped.
     #[error("RpcEnv already stopped.")]
     EnvStopped,
-    /// The receiver's inbox had no room, or this side's queues had none within the timeout.
+    /// The receiver's inbox had no room, or too much waits for a connection to it already.
     #[error("{endpoint} did not take the message: {reason}")]
     Rejected {
         /// The endpoint.

@@ -51,11 +51,13 @@
 //!
 //! - Write: [`RpcMessage`] and [`rpc_endpoint`](macro@rpc_endpoint); by hand [`RpcEndpoint`], [`ConcurrentRpcEndpoint`]
 //!   and [`Inbound`].
-//! - Run: [`RpcEnv`], its [builder](RpcEnv::builder), and [`config`].
+//! - Run: [`RpcEnv`], its [builder](RpcEnv::builder), and [`config`]; end it with [`RpcEnv::shutdown`].
+//! - Protect: [`security`]. Without a secret or TLS an env listens on loopback only.
 //! - Call: [`RpcEndpointRef`], [`Ask`], and the errors, which say whether a message may have been handled:
 //!   [`AskError`], [`SendError`], [`LookupError`].
 //! - Answer: by returning, or later through a [`Reply`].
 //! - Hand out files: [`RpcEnv::file_server`]; get them: [`RpcEnv::fetch_file`] and [`RpcEnv::open_channel`].
+//! - Watch: [`RpcEnv::stats`], [`RpcEnv::publish_metrics`], and `tracing`.
 //! - Wire: [`codec`]; without envs and endpoints, as for blocks of bulk data: [`transport`].
 
 // The macros write `::spark_rpc::...`, also when they are used in here.

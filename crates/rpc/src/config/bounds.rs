@@ -16,8 +16,8 @@ pub struct QueueBounds {
     ///
     /// Default 256 MiB. Key `spark.rpc.inbox.maxBytes`, not Spark's.
     pub max_bytes: usize,
-    /// What happens to a message from the network that finds the queue full. A local send never waits: it is
-    /// refused at once.
+    /// What happens to a message from the network that finds the queue full. A local `send` never waits: it is
+    /// refused at once, where `send_wait` and `ask` wait for room.
     ///
     /// Default [`WhenFull::Wait`] up to 10 s. Keys `spark.rpc.inbox.whenFull` and
     /// `spark.rpc.inbox.waitLimit`, not Spark's.
