@@ -33,6 +33,8 @@ mod error;
 mod network;
 mod options;
 #[cfg(target_os = "linux")]
+mod pipe;
+#[cfg(target_os = "linux")]
 mod send;
 mod tcp;
 #[cfg(unix)]
@@ -41,6 +43,8 @@ mod unix;
 pub use error::is_address_collision;
 pub use network::{BoxFuture, Listener, Network, SocketName, Stream};
 pub use options::SocketOptions;
+#[cfg(target_os = "linux")]
+pub use pipe::Pipe;
 #[cfg(target_os = "linux")]
 pub use send::{send_bytes, send_file, wait_for_room};
 pub use tcp::TcpNetwork;
