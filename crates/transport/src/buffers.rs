@@ -5,6 +5,9 @@ use std::sync::Mutex;
 
 use spark_rpc_wire::Recycler;
 
+#[cfg(target_os = "linux")]
+use crate::pipes::Pipes;
+
 /// Byte buffers shared by the connections of one context.
 #[derive(Debug)]
 pub(crate) struct BufferPool {
@@ -12,6 +15,9 @@ pub(crate) struct BufferPool {
     free: Mutex<Vec<Vec<u8>>>,
     /// Those of bulk data that arrives.
     pub(crate) bulk: Recycler,
+    /// What files go through on their way to sockets.
+    #[cfg(target_os = "linux")]
+    pub(crate) pipes: Pipes,
 }
 
 impl Default for BufferPool {
@@ -19,6 +25,8 @@ impl Default for BufferPool {
         Self {
             free: Mutex::default(),
             bulk: Recycler::new(MOST_BULK_KEPT),
+            #[cfg(target_os = "linux")]
+            pipes: Pipes::default(),
         }
     }
 }

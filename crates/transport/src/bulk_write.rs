@@ -1,6 +1,5 @@
 //! The bulk body that a connection is writing.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,12 +7,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use spark_rpc_engine::{AskId, Weighed, WriteQueue};
+use spark_rpc_engine::{AskId, Weighed};
 use spark_rpc_net::Stream;
 use tokio::task::JoinHandle;
 
+use crate::client::TransportClient;
+#[cfg(target_os = "linux")]
+use crate::file_job::Direct;
 use crate::file_job::{FileJob, Pause, Unopened};
-use crate::outgoing::{Hold, Outgoing};
+use crate::outgoing::{FileBody, Hold, Outgoing};
 
 /// Bodies that are being written; nothing else goes to the socket before they have left.
 ///
@@ -21,9 +23,8 @@ use crate::outgoing::{Hold, Outgoing};
 /// here: it sends by itself on a plain socket, and reads pieces for this side to write elsewhere.
 pub(crate) struct BulkWrite {
     state: State,
-    /// What the write queue counts for it.
-    pub(crate) frames: usize,
-    pub(crate) weight: usize,
+    /// What the write queue counts for a body in memory. Jobs report files by themselves.
+    pub(crate) in_memory: Option<usize>,
     /// Uploads that could not begin, for those who wait for their answers.
     pub(crate) failed_uploads: Vec<(AskId, Arc<io::Error>)>,
     pub(crate) unopened: Unopened,
@@ -62,58 +63,30 @@ impl From<io::Error> for BulkError {
 }
 
 impl BulkWrite {
-    /// Begins with `first`, and with what may go together with it in one run of another thread. With `zero_copy`, the
-    /// system sends files by itself where it can.
-    pub(crate) fn new(
-        first: Weighed<Outgoing>,
-        queue: &mut WriteQueue<Outgoing>,
-        stream: &dyn Stream,
-        zero_copy: bool,
-    ) -> Self {
-        let mut write = Self {
-            state: State::Done,
-            frames: 1,
-            weight: first.weight,
-            failed_uploads: Vec::new(),
-            unopened: Unopened::default(),
-        };
-        let first = match first.body {
+    /// Begins with `first`; files that wait behind it go with it.
+    pub(crate) fn new(first: Weighed<Outgoing>, client: &TransportClient, stream: &dyn Stream) -> Self {
+        let weight = first.weight;
+        let (state, in_memory) = match first.body {
             Outgoing::Ready { head, body, hold } => {
-                write.state = State::Memory {
+                let memory = State::Memory {
                     head,
                     body,
                     written: 0,
                     _hold: hold,
                 };
-                return write;
+                (memory, Some(weight))
             }
-            Outgoing::File(file) => file,
+            Outgoing::File(body) => (
+                State::Working(work(job(Weighed { weight, body }, client, stream))),
+                None,
+            ),
         };
-        let mut bytes = first.source.length();
-        let mut bodies = VecDeque::from([first]);
-        while let Some(so_far) = bytes.filter(|so_far| *so_far < TOGETHER) {
-            let mut next_length = None;
-            let next = queue.next_bulk_if(|next| match next {
-                Outgoing::File(file) => {
-                    next_length = file.source.length();
-                    true
-                }
-                Outgoing::Ready { .. } => false,
-            });
-            let Some(Weighed {
-                weight,
-                body: Outgoing::File(file),
-            }) = next
-            else {
-                break;
-            };
-            write.frames += 1;
-            write.weight += weight;
-            bytes = next_length.map(|next| so_far.saturating_add(next).saturating_add(1));
-            bodies.push_back(file);
+        Self {
+            state,
+            in_memory,
+            failed_uploads: Vec::new(),
+            unopened: Unopened::default(),
         }
-        write.state = State::Working(work(FileJob::new(bodies, zero_copy), stream));
-        write
     }
 
     /// Whether everything has left.
@@ -155,12 +128,12 @@ impl BulkWrite {
             State::Working(job) => {
                 let job =
                     ready!(Pin::new(job).poll(cx)).map_err(|lost| BulkError::File(io::Error::other(lost)))?;
-                self.came_back(job, stream)
+                self.came_back(job)
             }
             State::NoRoom(_) => {
                 ready!(poll_room(cx, stream))?;
                 if let State::NoRoom(job) = std::mem::replace(&mut self.state, State::Done) {
-                    self.state = State::Working(work(job, stream));
+                    self.state = State::Working(work(job));
                 }
                 Poll::Ready(Ok(0))
             }
@@ -175,7 +148,7 @@ impl BulkWrite {
                 {
                     job.piece_written();
                     if !matches!(job.pause, Pause::Done) {
-                        self.state = State::Working(work(job, stream));
+                        self.state = State::Working(work(job));
                     }
                 }
                 Poll::Ready(Ok(n as u64))
@@ -184,7 +157,7 @@ impl BulkWrite {
         }
     }
 
-    fn came_back(&mut self, mut job: FileJob, stream: &dyn Stream) -> Poll<Result<u64, BulkError>> {
+    fn came_back(&mut self, mut job: FileJob) -> Poll<Result<u64, BulkError>> {
         self.failed_uploads.append(&mut job.failed_uploads);
         self.unopened.add(std::mem::take(&mut job.unopened));
         let sent = std::mem::take(&mut job.sent);
@@ -196,24 +169,33 @@ impl BulkWrite {
                 State::Piece { job, written: 0 }
             }
             Pause::NoRoom => State::NoRoom(job),
-            Pause::More => State::Working(work(job, stream)),
+            Pause::More => State::Working(work(job)),
             Pause::Done => State::Done,
         };
         Poll::Ready(Ok(sent))
     }
 }
 
-/// Lets a thread that may wait for a disk go on with `job`.
-fn work(job: FileJob, stream: &dyn Stream) -> JoinHandle<FileJob> {
+fn job(first: Weighed<FileBody>, client: &TransportClient, stream: &dyn Stream) -> FileJob {
+    let shared = client.shared();
+    let job = FileJob::new(client.clone(), first, shared.conf.zero_copy);
     #[cfg(target_os = "linux")]
-    if let Some(socket) = stream.as_fd()
-        // Without a descriptor for a duplicate, the pieces are written here.
-        && let Ok(socket) = socket.try_clone_to_owned()
-    {
-        return tokio::task::spawn_blocking(move || job.send(&socket));
+    // Without a descriptor for a duplicate, pieces are read and written here.
+    if let Some(Ok(socket)) = stream.as_fd().map(|socket| socket.try_clone_to_owned()) {
+        let pipe = if shared.conf.zero_copy {
+            shared.pool.pipes.lend()
+        } else {
+            None
+        };
+        return job.directly(Direct::new(socket, pipe));
     }
     let _ = stream;
-    tokio::task::spawn_blocking(|| job.read())
+    job
+}
+
+/// Lets a thread that may wait for a disk go on with `job`.
+fn work(job: FileJob) -> JoinHandle<FileJob> {
+    tokio::task::spawn_blocking(|| job.run())
 }
 
 #[cfg(target_os = "linux")]
@@ -231,6 +213,3 @@ fn poll_room(cx: &mut Context<'_>, stream: &dyn Stream) -> Poll<io::Result<usize
 fn poll_room(_: &mut Context<'_>, _: &dyn Stream) -> Poll<io::Result<usize>> {
     Poll::Ready(Ok(0))
 }
-
-/// So many bytes of files go together; frames that come meanwhile wait for them.
-const TOGETHER: u64 = 1 << 20;

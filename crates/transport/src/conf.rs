@@ -149,8 +149,8 @@ pub struct TransportConf {
     /// Default 4 MiB. Key `spark.<m>.io.streamWindow`, not Spark's.
     pub stream_window: usize,
 
-    /// Whether files leave by `sendfile` where that is possible. It costs a fraction of the processor time. But what the
-    /// socket holds is then still the file's: if a file is cut short in place, what was on its way is sent as zeros
+    /// Whether the system sends files by itself where it can (`sendfile`, `splice`). That costs a fraction of the processor
+    /// time. But what is on its way is then still the file's: if a file is cut short in place, that is sent as zeros
     /// before the connection ends. Files that are replaced by renaming are safe either way.
     ///
     /// Default `true`. Key `spark.<m>.io.zeroCopy`, not Spark's.

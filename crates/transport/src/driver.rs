@@ -211,12 +211,8 @@ impl Driver {
             match link.queue.next_write() {
                 Some(Next::Chunk(chunk)) => self.writing = Some((chunk, 0)),
                 Some(Next::Bulk(body)) => {
-                    self.bulk = Some(Box::new(BulkWrite::new(
-                        body,
-                        &mut link.queue,
-                        &*self.stream,
-                        self.client.shared().conf.zero_copy,
-                    )));
+                    drop(link);
+                    self.bulk = Some(Box::new(BulkWrite::new(body, &self.client, &*self.stream)));
                 }
                 None => {}
             }
@@ -248,9 +244,11 @@ impl Driver {
         }
         if let Some(bulk) = self.bulk.take() {
             let shared = self.client.shared();
-            TransportCounters::add(&shared.counters.frames_written, bulk.frames as u64);
             let mut link = shared.link();
-            link.queue.written(bulk.frames, bulk.weight);
+            if let Some(weight) = bulk.in_memory {
+                TransportCounters::add(&shared.counters.frames_written, 1);
+                link.queue.written(1, weight);
+            }
             for (id, error) in &bulk.failed_uploads {
                 let told = link
                     .pending
@@ -470,13 +468,10 @@ impl Driver {
         // The load still counts what was being written, which the queue itself has handed out.
         let unwritten = link.queue.load();
         let (_, bodies) = link.queue.clear();
-        if let Some((chunk, _)) = self.writing.take() {
-            link.queue.written(chunk.frames, chunk.bytes.len());
-        }
+        let handed_out = link.queue.load();
+        link.queue.written(handed_out.items, handed_out.bytes);
+        self.writing = None;
         let bulk = self.bulk.take();
-        if let Some(bulk) = &bulk {
-            link.queue.written(bulk.frames, bulk.weight);
-        }
         link.want_room.take_all(&mut wakers);
         link.want_request.take_all(&mut wakers);
         link.want_end.take_all(&mut wakers);

@@ -1,31 +1,43 @@
 //! Work on files, for threads that may wait for a disk.
 
-use std::collections::VecDeque;
+#[cfg(target_os = "linux")]
+mod direct;
+mod feed;
+
+use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use spark_rpc_engine::AskId;
+use spark_rpc_engine::{AskId, Weighed};
 
+use crate::client::TransportClient;
 use crate::managed_buffer::FileSegment;
 use crate::outgoing::{FileBody, FileSource, Head, Hold, Opened};
 
-/// Bodies that lie in files and leave together, in order.
+#[cfg(target_os = "linux")]
+pub(crate) use direct::Direct;
+use feed::Feed;
+
+/// Bodies that lie in files and leave one after the other, for as long as no frame waits for its turn.
 ///
 /// A job travels to a thread that may wait, works there until something else is needed, and comes back with
-/// [`pause`](Self::pause) saying what. On a plain socket it sends by itself; else it reads pieces that others write.
+/// [`pause`](Self::pause) saying what. With a socket of its own it sends by itself; else it reads pieces that others write.
 #[derive(Debug)]
 pub(crate) struct FileJob {
-    waiting: VecDeque<FileBody>,
+    feed: Feed,
     current: Option<Current>,
     /// Nothing is sent by the system itself.
     copied: bool,
+    #[cfg(target_os = "linux")]
+    direct: Option<Direct>,
     /// Read from files, to be written to the stream.
     pub(crate) piece: Vec<u8>,
     /// Bytes that the socket has taken in the last run.
     pub(crate) sent: u64,
     /// Those whose bytes are in `piece` to the last.
-    finished: Vec<Hold>,
+    finished: Vec<Current>,
+    known: KnownLength,
     /// Uploads that could not begin.
     pub(crate) failed_uploads: Vec<(AskId, Arc<io::Error>)>,
     pub(crate) unopened: Unopened,
@@ -69,35 +81,68 @@ struct Current {
     /// Read from the file, and from where on it is not sent yet.
     buffer: Vec<u8>,
     buffer_sent: usize,
-    hold: Hold,
+    /// What the connection's queue counts for it.
+    weight: usize,
+    _hold: Hold,
 }
 
+/// How long the file was that was looked at last. Many parts of one file then cost one look.
+#[derive(Debug, Default)]
+struct KnownLength(Option<(Arc<File>, u64)>);
+
 impl FileJob {
-    pub(crate) fn new(bodies: VecDeque<FileBody>, zero_copy: bool) -> Self {
+    /// Makes a job of `first` and of what waits behind it in the queue of `client`.
+    pub(crate) fn new(client: TransportClient, first: Weighed<FileBody>, zero_copy: bool) -> Self {
         Self {
-            waiting: bodies,
+            feed: Feed::new(client, first),
             current: None,
             copied: !zero_copy,
+            #[cfg(target_os = "linux")]
+            direct: None,
             piece: Vec::new(),
             sent: 0,
             finished: Vec::new(),
+            known: KnownLength::default(),
             failed_uploads: Vec::new(),
             unopened: Unopened::default(),
             pause: Pause::More,
         }
     }
 
-    /// Reads the next piece.
-    pub(crate) fn read(mut self) -> Self {
+    /// Lets it send by itself.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn directly(mut self, direct: Direct) -> Self {
+        self.direct = Some(direct);
+        self
+    }
+
+    /// Sends until the socket stays full for a moment, or this run's share is used up; or reads the next piece.
+    pub(crate) fn run(mut self) -> Self {
         self.piece.clear();
         self.finished.clear();
-        self.pause = self.fill().unwrap_or_else(Pause::File);
+        self.sent = 0;
+        self.known = KnownLength::default();
+        self.pause = self.go_on();
+        self.feed.report();
         self
+    }
+
+    fn go_on(&mut self) -> Pause {
+        #[cfg(target_os = "linux")]
+        if let Some(mut direct) = self.direct.take() {
+            let pause = direct.send_share(self);
+            self.direct = Some(direct);
+            return pause;
+        }
+        self.fill().unwrap_or_else(Pause::File)
     }
 
     /// The piece has been written: whatever was read to its end is released.
     pub(crate) fn piece_written(&mut self) {
-        self.finished.clear();
+        for body in self.finished.drain(..) {
+            self.feed.body_left(body.weight);
+        }
+        self.feed.report();
     }
 
     fn fill(&mut self) -> io::Result<Pause> {
@@ -115,12 +160,11 @@ impl FileJob {
                 let begin = self.piece.len();
                 self.piece.resize(begin + rest.length.min(room) as usize, 0);
                 let read = read_whole(rest, &mut self.piece[begin..])?;
-                rest.offset += read;
-                rest.length -= read;
+                pass(rest, read);
             }
             if current.is_over() {
-                current.check_end()?;
-                self.finished.push(current.hold);
+                current.check_end(&mut KnownLength::default())?;
+                self.finished.push(current);
             } else {
                 self.current = Some(current);
             }
@@ -134,44 +178,52 @@ impl FileJob {
             return Some(current);
         }
         loop {
+            let Weighed { weight, body } = self.feed.next()?;
             let FileBody {
                 head,
                 source,
                 mut hold,
-            } = self.waiting.pop_front()?;
-            match begin(&head, source, &mut hold) {
-                Ok((bytes, segment)) => return Some(Current::new(bytes, segment, self.copied, hold)),
-                Err(error) => {
-                    tracing::debug!(what = ?head, %error, "a file cannot be sent");
-                    self.unopened.count += 1;
-                    self.unopened
-                        .first
-                        .get_or_insert_with(|| format!("{head:?}: {error}"));
-                    if let Head::Upload { id, .. } = head {
-                        self.failed_uploads.push((id, Arc::new(error)));
-                    } else if let Some(failure) = failure(head, &error) {
-                        return Some(Current::new(failure, None, self.copied, hold));
+            } = body;
+            let (bytes, rest) = match begin(&head, source, &mut hold, &mut self.known) {
+                Ok(begun) => begun,
+                Err(error) => match self.failed(head, error) {
+                    Some(failure) => (failure, None),
+                    None => {
+                        self.feed.body_left(weight);
+                        continue;
                     }
-                }
-            }
+                },
+            };
+            return Some(Current {
+                head: bytes,
+                head_sent: 0,
+                end: rest.as_ref().map_or(0, |rest| rest.offset + rest.length),
+                rest,
+                copied: self.copied,
+                buffer: Vec::new(),
+                buffer_sent: 0,
+                weight,
+                _hold: hold,
+            });
         }
+    }
+
+    /// Notes that a body cannot be sent; returns what is sent in its place.
+    fn failed(&mut self, head: Head, error: io::Error) -> Option<Vec<u8>> {
+        tracing::debug!(what = ?head, %error, "a file cannot be sent");
+        self.unopened.count += 1;
+        self.unopened
+            .first
+            .get_or_insert_with(|| format!("{head:?}: {error}"));
+        if let Head::Upload { id, .. } = head {
+            self.failed_uploads.push((id, Arc::new(error)));
+            return None;
+        }
+        failure(head, &error)
     }
 }
 
 impl Current {
-    fn new(head: Vec<u8>, rest: Option<FileSegment>, copied: bool, hold: Hold) -> Self {
-        Self {
-            head,
-            head_sent: 0,
-            end: rest.as_ref().map_or(0, |rest| rest.offset + rest.length),
-            rest,
-            copied,
-            buffer: Vec::new(),
-            buffer_sent: 0,
-            hold,
-        }
-    }
-
     fn is_over(&self) -> bool {
         self.head_sent == self.head.len()
             && self.buffer_sent == self.buffer.len()
@@ -180,11 +232,38 @@ impl Current {
 
     /// Looks whether the file is still as long as it was. What the system sends by itself, it may take from the file
     /// later than it says; of a file that was cut short meanwhile, it then sends zeros.
-    fn check_end(&self) -> io::Result<()> {
+    fn check_end(&self, known: &mut KnownLength) -> io::Result<()> {
         match &self.rest {
-            Some(rest) if rest.file.metadata()?.len() < self.end => Err(ends_early(rest)),
+            Some(rest) if known.length(&rest.file, self.end)? < self.end => Err(ends_early(rest)),
             _ => Ok(()),
         }
+    }
+}
+
+impl KnownLength {
+    /// The length of `file`, looked at anew unless it was known to be `enough`.
+    fn length(&mut self, file: &Arc<File>, enough: u64) -> io::Result<u64> {
+        if let Some((known, length)) = &self.0
+            && Arc::ptr_eq(known, file)
+            && *length >= enough
+        {
+            return Ok(*length);
+        }
+        let length = file.metadata()?.len();
+        self.0 = Some((Arc::clone(file), length));
+        Ok(length)
+    }
+
+    /// Fails unless the file is as long as `segment` says.
+    fn check(&mut self, segment: &FileSegment) -> io::Result<()> {
+        let FileSegment { offset, length, .. } = *segment;
+        let end = offset.checked_add(length);
+        let held = self.length(&segment.file, end.unwrap_or(u64::MAX))?;
+        if end.is_some_and(|end| end <= held) {
+            return Ok(());
+        }
+        let text = format!("the file holds {held} bytes, and {length} from {offset} on were to be sent");
+        Err(io::Error::new(io::ErrorKind::UnexpectedEof, text))
     }
 }
 
@@ -197,9 +276,17 @@ impl Unopened {
 }
 
 /// Opens a file and makes the announcement of what is to be sent of it; what is in memory already stands behind that.
-fn begin(head: &Head, source: FileSource, hold: &mut Hold) -> io::Result<(Vec<u8>, Option<FileSegment>)> {
+fn begin(
+    head: &Head,
+    source: FileSource,
+    hold: &mut Hold,
+    known: &mut KnownLength,
+) -> io::Result<(Vec<u8>, Option<FileSegment>)> {
     let opened = catch_unwind(AssertUnwindSafe(|| source.open()));
     let opened = opened.unwrap_or_else(|_| Err(io::Error::other("opening it panicked")))?;
+    if let Opened::Segment(segment) = &opened {
+        known.check(segment)?;
+    }
     hold.count(opened.length());
     let mut bytes = Vec::new();
     head.encode(opened.length(), &mut bytes)
@@ -236,6 +323,12 @@ fn read_whole(segment: &FileSegment, buffer: &mut [u8]) -> io::Result<u64> {
     Ok(read as u64)
 }
 
+/// Leaves the first `n` bytes of `segment` behind.
+fn pass(segment: &mut FileSegment, n: u64) {
+    segment.offset += n;
+    segment.length -= n;
+}
+
 fn ends_early(segment: &FileSegment) -> io::Error {
     let text = format!("the file has shrunk: {} bytes are missing", segment.length);
     io::Error::new(io::ErrorKind::UnexpectedEof, text)
@@ -249,127 +342,6 @@ fn read_at(file: &std::fs::File, buffer: &mut [u8], offset: u64) -> io::Result<u
 #[cfg(windows)]
 fn read_at(file: &std::fs::File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
-}
-
-#[cfg(target_os = "linux")]
-mod socket {
-    use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-    use std::time::Duration;
-
-    use spark_rpc_net::{send_bytes, send_file, wait_for_room};
-
-    use super::*;
-
-    impl FileJob {
-        /// Sends until the socket stays full for a moment, or this run's share is used up.
-        pub(crate) fn send(mut self, socket: &OwnedFd) -> Self {
-            self.piece.clear();
-            self.finished.clear();
-            self.sent = 0;
-            self.pause = self.send_share(socket.as_fd());
-            self
-        }
-
-        fn send_share(&mut self, socket: BorrowedFd<'_>) -> Pause {
-            let mut waits = WAITS;
-            while self.sent < SHARE {
-                let Some(mut current) = self.current() else {
-                    return Pause::Done;
-                };
-                let more = !self.waiting.is_empty();
-                let sent = current.send_once(socket, more);
-                if !current.is_over() {
-                    self.current = Some(current);
-                } else if let Err(error) = current.check_end() {
-                    return Pause::File(error);
-                }
-                match sent {
-                    Ok(n) => self.sent += n,
-                    Err(Pause::NoRoom) if waits > 0 => {
-                        waits -= 1;
-                        match wait_for_room(socket, WAIT) {
-                            Ok(true) => {}
-                            Ok(false) => return Pause::NoRoom,
-                            Err(error) => return Pause::Socket(error),
-                        }
-                    }
-                    Err(pause) => return pause,
-                }
-            }
-            Pause::More
-        }
-    }
-
-    impl Current {
-        /// Makes one call that sends something; `more` bodies follow.
-        fn send_once(&mut self, socket: BorrowedFd<'_>, more: bool) -> Result<u64, Pause> {
-            let rest = self.rest.as_mut().filter(|rest| rest.length > 0);
-            if self.head_sent < self.head.len() {
-                let n = taken(send_bytes(
-                    socket,
-                    &self.head[self.head_sent..],
-                    more || rest.is_some(),
-                ))?;
-                self.head_sent += n;
-                return Ok(n as u64);
-            }
-            if self.copied {
-                return self.send_copy(socket, more);
-            }
-            let Some(rest) = rest else { return Ok(0) };
-            let count = rest.length.min(SHARE) as usize;
-            match send_file(socket, &rest.file, rest.offset, count) {
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                    self.copied = true;
-                    Ok(0)
-                }
-                Ok(0) => Err(Pause::File(ends_early(rest))),
-                sent => {
-                    let n = taken(sent)? as u64;
-                    rest.offset += n;
-                    rest.length -= n;
-                    Ok(n)
-                }
-            }
-        }
-
-        fn send_copy(&mut self, socket: BorrowedFd<'_>, more: bool) -> Result<u64, Pause> {
-            if let Some(rest) = self
-                .rest
-                .as_mut()
-                .filter(|_| self.buffer_sent == self.buffer.len())
-            {
-                self.buffer.resize(rest.length.min(COPIED) as usize, 0);
-                self.buffer_sent = self.buffer.len();
-                let read = read_whole(rest, &mut self.buffer).map_err(Pause::File)?;
-                rest.offset += read;
-                rest.length -= read;
-                self.buffer_sent = 0;
-            }
-            let more = more || self.rest.as_ref().is_some_and(|rest| rest.length > 0);
-            let n = taken(send_bytes(socket, &self.buffer[self.buffer_sent..], more))?;
-            self.buffer_sent += n;
-            Ok(n as u64)
-        }
-    }
-
-    fn taken(sent: io::Result<usize>) -> Result<usize, Pause> {
-        sent.or_else(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => Err(Pause::NoRoom),
-            io::ErrorKind::Interrupted => Ok(0),
-            _ => Err(Pause::Socket(error)),
-        })
-    }
-
-    /// What one run sends at the most. Long enough that the way to another thread and back does not count, short enough
-    /// that a connection looks around often.
-    const SHARE: u64 = 16 << 20;
-    /// A fast reader makes room within this time, which costs less than coming back when it has. A slow one is awaited
-    /// without a thread.
-    const WAIT: Duration = Duration::from_millis(1);
-    /// So often in one run, so that no reader keeps a thread for long.
-    const WAITS: usize = 16;
-    const COPIED: u64 = 256 << 10;
 }
 
 /// What is read at once.

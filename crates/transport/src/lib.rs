@@ -29,6 +29,8 @@ mod link;
 mod managed_buffer;
 mod one_for_one;
 mod outgoing;
+#[cfg(target_os = "linux")]
+mod pipes;
 mod responder;
 pub mod security;
 mod server;

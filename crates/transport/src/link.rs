@@ -8,14 +8,16 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use spark_rpc_engine::{AskId, Begun, IdleWatch, Lane, Outcome, PendingAsks, PendingError, WriteQueue};
+use spark_rpc_engine::{
+    AskId, Begun, IdleWatch, Lane, Outcome, PendingAsks, PendingError, Weighed, WriteQueue,
+};
 use spark_rpc_net::SocketName;
 use spark_rpc_wire::{OpenFrame, RequestId, StreamChunkId};
 
 use crate::TransportConf;
 use crate::buffers::BufferPool;
 use crate::error::{ConnectionError, SendError};
-use crate::outgoing::Outgoing;
+use crate::outgoing::{FileBody, Outgoing};
 use crate::stream_body::StreamBody;
 use crate::waiters::Waiters;
 
@@ -541,6 +543,29 @@ impl Link {
         if (self.refused > 0 || !self.want_room.is_empty()) && self.has_room() {
             self.refused = 0;
             self.want_room.take_all(wakers);
+        }
+    }
+
+    /// Takes the next file for the thread that sends them, if no frame waits to go before it.
+    pub(crate) fn next_file(&mut self) -> Option<Weighed<FileBody>> {
+        let next = self
+            .queue
+            .next_bulk_if(|next| matches!(next, Outgoing::File(_)))?;
+        match next.body {
+            Outgoing::File(body) => Some(Weighed {
+                weight: next.weight,
+                body,
+            }),
+            Outgoing::Ready { .. } => unreachable!("it was looked at"),
+        }
+    }
+
+    /// So many files have left that counted `weight`; takes out whom to wake.
+    pub(crate) fn files_left(&mut self, files: usize, weight: usize, wakers: &mut Vec<Waker>) {
+        // With the connection, they have been given up already.
+        if self.ended.is_none() {
+            self.queue.written(files, weight);
+            self.room_made(wakers);
         }
     }
 

@@ -13,12 +13,12 @@ use bytes::Bytes;
 ///
 /// They are in memory, or a part of a file that is opened already or will be when its turn has come, or they are computed
 /// then. Files are read on
-/// tokio's blocking threads, never on those that drive connections, and on a plain socket of Linux they are sent by
-/// `sendfile`.
+/// tokio's blocking threads, never on those that drive connections, and on a plain socket of Linux the system sends them
+/// by itself (`splice`, `sendfile`).
 ///
 /// There is no mapped file, as Spark has for segments beyond `spark.storage.memoryMapThreshold`: when a file is cut short
 /// under a mapping, the next access ends the process (SIGBUS), and no safe interface can prevent that. A segment is read
-/// by calls that fail instead, and `sendfile` copies as little.
+/// by calls that fail instead, and what the system sends by itself is copied as little.
 ///
 /// Dropping a buffer releases it. That happens exactly once, whatever becomes of the transfer: after the last byte has
 /// been handed to the socket, or when the connection ends before that.

@@ -219,31 +219,12 @@ fn encode_head_of(
 }
 
 impl FileSource {
-    /// Opens the file and looks whether it is as long as it should be. May wait for a disk.
+    /// Opens the file. May wait for a disk.
     pub(crate) fn open(self) -> io::Result<Opened> {
-        let segment = match self {
-            FileSource::Open(segment) => segment,
-            FileSource::Lazy(open) => open()?,
-            FileSource::Computed(compute) => return compute().map(Opened::Bytes),
-        };
-        let held = segment.file.metadata()?.len();
-        if segment
-            .offset
-            .checked_add(segment.length)
-            .is_none_or(|end| end > held)
-        {
-            let FileSegment { offset, length, .. } = segment;
-            let text = format!("the file holds {held} bytes, and {length} from {offset} on were to be sent");
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
-        }
-        Ok(Opened::Segment(segment))
-    }
-
-    /// Its length, if that is known before it is opened.
-    pub(crate) fn length(&self) -> Option<u64> {
         match self {
-            FileSource::Open(segment) => Some(segment.length),
-            FileSource::Lazy(_) | FileSource::Computed(_) => None,
+            FileSource::Open(segment) => Ok(Opened::Segment(segment)),
+            FileSource::Lazy(open) => open().map(Opened::Segment),
+            FileSource::Computed(compute) => compute().map(Opened::Bytes),
         }
     }
 }

@@ -190,7 +190,7 @@ const KEYS: &[KeyInfo] = &[
     spark("spark.shuffle.maxChunksBeingTransferred", NUMBER, "9223372036854775807", "transport.max_bodies_in_transfer", "chunks and streams that may be in transfer at once; a connection that asks for more is closed; the default is no bound"),
     own("spark.rpc.io.maxBytesInTransfer", SIZE, "–", "transport.max_bytes_in_transfer", "bytes of chunks and streams that may be in transfer at once; a connection that asks for more meanwhile is closed; unset: no bound"),
     own("spark.rpc.io.streamWindow", SIZE, "4m", "transport.stream_window", "bytes of an arriving stream that may wait for its reader before the connection stops reading"),
-    own("spark.rpc.io.zeroCopy", SWITCH, "true", "transport.zero_copy", "whether files leave by sendfile where that is possible"),
+    own("spark.rpc.io.zeroCopy", SWITCH, "true", "transport.zero_copy", "whether the system sends files by itself where it can (sendfile, splice)"),
     own("spark.rpc.io.closeTimeout", TIME_S, "10s", "transport.close_timeout", "how long closing a connection waits for its peer"),
     own("spark.rpc.io.handshakeTimeout", TIME_S, "30s", "transport.handshake_timeout", "how long an accepted connection may take to authenticate"),
     own("spark.rpc.io.maxUnauthenticated", NUMBER, "4096", "transport.max_unauthenticated", "accepted connections that may be about to authenticate at once; further ones are closed"),

@@ -7,6 +7,7 @@ mod given_up;
 mod hostile;
 mod lab;
 mod registered;
+mod runs;
 mod sealed;
 mod streams;
 mod uploads;
