@@ -53,6 +53,8 @@ pub(crate) struct Driver {
     unread: Bytes,
     /// Answers fill the queue beyond its bounds: no further requests are read.
     over: bool,
+    /// Bytes that this turn has read.
+    read_in_turn: usize,
     wakers: Vec<Waker>,
     /// Nothing more comes from the peer; only looked at when this side closes.
     peer_done: bool,
@@ -86,10 +88,13 @@ impl Driver {
         let max_frame = client.shared().conf.max_frame_bytes;
         let recycler = client.shared().pool.bulk.clone();
         Self {
-            client,
             stream,
             handler,
-            intake: Intake::new(FrameDecoder::new(max_frame).recycling(recycler)),
+            intake: Intake::new(
+                FrameDecoder::new(max_frame).recycling(recycler),
+                client.shared().conf.read_buffer / MOST_KEPT_FOR_ONE,
+            ),
+            client,
             owner,
             writing: None,
             bulk: None,
@@ -99,6 +104,7 @@ impl Driver {
             stalled: None,
             unread: Bytes::new(),
             over: false,
+            read_in_turn: 0,
             wakers: Vec::new(),
             peer_done: false,
             timer: None,
@@ -535,3 +541,6 @@ impl Drop for Driver {
         self.end(ConnectionError::Aborted { peer });
     }
 }
+
+/// A chunk that is kept may keep so many times its length.
+const MOST_KEPT_FOR_ONE: usize = 4;

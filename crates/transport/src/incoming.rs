@@ -259,12 +259,19 @@ pub(crate) fn stream_failed(
     Ok(id.map(|id| (id, Reply::Failure(failure.error))))
 }
 
-/// A chunk's bytes for the one who asked: those of a large one on their own, so that they do not keep others.
-pub(crate) fn own_large(body: Body<'_>) -> Result<Bytes, Body<'_>> {
-    match body {
-        Body::Owned(bytes) => Ok(bytes),
-        Body::Borrowed(bytes) if bytes.len() >= OWNED => Ok(Bytes::copy_from_slice(bytes)),
-        small => Err(small),
+/// A chunk's bytes for the one who asked: those of a large one on their own, so that they do not keep others, or where they
+/// lie in an input that is kept for chunks of so many bytes.
+pub(crate) fn own_large<'a>(body: Body<'a>, kept: Option<(&Bytes, usize)>) -> Result<Bytes, Body<'a>> {
+    match (body, kept) {
+        (Body::Owned(bytes), _) => Ok(bytes),
+        (Body::Borrowed(part), Some((kept, large)))
+            // It may lie in the decoder's own buffer.
+            if part.len() >= large && kept.as_ptr_range().contains(&part.as_ptr()) =>
+        {
+            Ok(kept.slice_ref(part))
+        }
+        (Body::Borrowed(bytes), _) if bytes.len() >= OWNED => Ok(Bytes::copy_from_slice(bytes)),
+        (small, _) => Err(small),
     }
 }
 
@@ -354,3 +361,27 @@ const GATHERED: usize = 32 * 1024;
 const OWNED: usize = 16 * 1024;
 /// A rest of this size is rather received than the connection given up.
 const SKIPPED: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_chunk_is_not_copied_where_its_surroundings_may_be_kept() {
+        let input = Bytes::from(vec![7; 100_000]);
+        let stays = |part: &[u8], kept| {
+            let owned = own_large(Body::Borrowed(part), kept).unwrap();
+            assert_eq!(owned, part);
+            owned.as_ptr() == part.as_ptr()
+        };
+        assert!(stays(&input[10..60_010], Some((&input, 60_000))));
+        assert!(
+            !stays(&input[10..60_009], Some((&input, 60_000))),
+            "it would keep too much"
+        );
+        assert!(!stays(&input[10..60_010], None));
+        let elsewhere = vec![7; 70_000];
+        assert!(!stays(&elsewhere, Some((&input, 60_000))));
+        assert!(own_large(Body::Borrowed(&input[..10]), Some((&input, 60_000))).is_err());
+    }
+}

@@ -26,6 +26,10 @@ pub(crate) struct Intake {
     replies: Vec<(RequestId, GatheredReply)>,
     bodies: Vec<u8>,
     incoming: Incoming,
+    /// Chunks of so many bytes are handed out where they lie in the input, if they may be.
+    large: usize,
+    /// The last input brought such chunks.
+    brought_large: bool,
 }
 
 enum GatheredReply {
@@ -55,12 +59,15 @@ pub(crate) enum IntakeEnd<'a> {
 }
 
 impl Intake {
-    pub(crate) fn new(decoder: FrameDecoder) -> Self {
+    /// With chunks of `large` bytes it is worth while to keep all of the input that they lie in.
+    pub(crate) fn new(decoder: FrameDecoder, large: usize) -> Self {
         Self {
             decoder,
             replies: Vec::new(),
             bodies: Vec::new(),
             incoming: Incoming::default(),
+            large,
+            brought_large: false,
         }
     }
 
@@ -69,13 +76,21 @@ impl Intake {
         self.decoder.read_space(MOST_AT_ONCE)
     }
 
+    /// Whether chunks come that need not be copied if the next input may be kept.
+    pub(crate) fn brings_large(&self) -> bool {
+        self.brought_large
+    }
+
+    /// Takes `input`, which is all of `kept` if parts of it may be kept.
     pub(crate) fn take<'a>(
         &mut self,
         mut input: &'a [u8],
+        kept: Option<&Bytes>,
         client: &TransportClient,
         handler: &mut dyn RpcHandler,
     ) -> IntakeEnd<'a> {
         let mut frames = 0;
+        self.brought_large = false;
         let end = loop {
             let event = match self.decoder.next(&mut input) {
                 Ok(Some(event)) => event,
@@ -133,7 +148,8 @@ impl Intake {
                 }
                 Message::ChunkFetchSuccess(fetched) => {
                     if let Some(id) = asked_for_chunk(client, fetched.chunk) {
-                        match own_large(fetched.body) {
+                        self.brought_large |= fetched.body.len() >= self.large;
+                        match own_large(fetched.body, kept.map(|kept| (kept, self.large))) {
                             Ok(body) => self.replies.push(whole((id, Reply::Response(body)))),
                             Err(body) => {
                                 gather(&mut self.replies, &mut self.bodies, RequestId(id.to_wire()), body);

@@ -62,8 +62,15 @@ impl Recycler {
         Some(buffer)
     }
 
+    /// Lends an empty buffer with room for `length` bytes, or makes one.
+    #[must_use]
+    pub fn buffer(&self, length: usize) -> Vec<u8> {
+        self.lend(length).unwrap_or_else(|| Vec::with_capacity(length))
+    }
+
     /// Hands out what a buffer contains; it comes back when nobody holds that any more.
-    pub(crate) fn share(&self, buffer: Vec<u8>) -> Bytes {
+    #[must_use]
+    pub fn share(&self, buffer: Vec<u8>) -> Bytes {
         if self.wants(&buffer) {
             let recycler = self.clone();
             Bytes::from_owner(Used { buffer, recycler })
@@ -73,7 +80,7 @@ impl Recycler {
     }
 
     /// Takes back a buffer that has not been shared.
-    pub(crate) fn give_back(&self, mut buffer: Vec<u8>) {
+    pub fn give_back(&self, mut buffer: Vec<u8>) {
         if !self.wants(&buffer) {
             return;
         }
