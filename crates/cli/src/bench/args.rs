@@ -37,7 +37,7 @@ pub(crate) struct BenchArgs {
     pub(crate) work: Work,
 
     /// Asks or chunks that wait at the same time, tasks that send, streams, or connections being opened
-    /// [default: 64 for asks, 16 for connections, 48 MiB and at most 64 chunks, else 1]
+    /// [default: 64 for asks, 16 for connections, 48 MiB and at most 256 chunks, else 1]
     #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
     pub(crate) in_flight: Option<usize>,
 

@@ -79,7 +79,7 @@ impl Plan {
         };
         let conf = args.conf.to_conf()?;
         let in_flight = args.in_flight.unwrap_or(match args.work {
-            Work::Chunks => ((48 << 20) / chunk).clamp(1, 64) as usize,
+            Work::Chunks => ((48 << 20) / chunk).clamp(1, 256) as usize,
             Work::Ask | Work::LocalAsk => 64,
             Work::Connections | Work::Downloads => 16,
             _ => 1,
