@@ -46,7 +46,7 @@ pub use options::SocketOptions;
 #[cfg(target_os = "linux")]
 pub use pipe::Pipe;
 #[cfg(target_os = "linux")]
-pub use send::{send_bytes, send_file, wait_for_room};
+pub use send::{is_paced, send_bytes, send_file, wait_for_room};
 pub use tcp::TcpNetwork;
 #[cfg(unix)]
 pub use unix::UnixNetwork;

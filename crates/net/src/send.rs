@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{SendFlags, send};
+use rustix::net::{SendFlags, send, sockopt};
 
 /// Sends what the socket takes of `bytes` without waiting; with `more`, the system may hold them back a moment, to send
 /// them together with what follows.
@@ -32,6 +32,13 @@ pub fn send_bytes(socket: BorrowedFd<'_>, bytes: &[u8], more: bool) -> io::Resul
 pub fn send_file(socket: BorrowedFd<'_>, file: &File, offset: u64, count: usize) -> io::Result<usize> {
     let mut offset = offset;
     Ok(rustix::fs::sendfile(socket, file, Some(&mut offset), count)?)
+}
+
+/// Whether the socket's congestion control paces what it sends by the rate that it has measured, as BBR does.
+#[must_use]
+pub fn is_paced(socket: BorrowedFd<'_>) -> bool {
+    // Sockets other than TCP's have none.
+    sockopt::tcp_congestion(socket).is_ok_and(|name| name.starts_with("bbr"))
 }
 
 /// Waits up to `limit` until the socket takes bytes again; returns whether it does, or has failed, which the next call
@@ -64,6 +71,19 @@ mod tests {
         let (near, far) = UnixStream::pair().unwrap();
         near.set_nonblocking(true).unwrap();
         (near, far)
+    }
+
+    #[test]
+    fn sockets_say_whether_they_are_paced() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = socket2::SockRef::from(&listener);
+        for (name, paced) in [("reno", false), ("bbr", true)] {
+            // What an unprivileged process may choose differs from system to system.
+            if socket.set_tcp_congestion(name.as_bytes()).is_ok() {
+                assert_eq!(is_paced(listener.as_fd()), paced);
+            }
+        }
+        assert!(!is_paced(pair().0.as_fd()));
     }
 
     #[test]
