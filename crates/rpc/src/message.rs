@@ -16,9 +16,8 @@ use crate::error::{DecodeError, EncodeError};
 /// attribute `#[rpc(reply = Type)]`. So a reply of the wrong type, or a reply to a message that wants none, does not
 /// compile.
 ///
-/// A type that contains itself, such as a tree of boxes, is read as deep as the peer says: in the native codec nothing
-/// but the length of a frame bounds that, and a thread's stack is shorter. Take such types only from peers that you
-/// trust, or let their `Deserialize` count.
+/// A type may contain itself, such as a tree of boxes: a value nested deeper than 128 levels is refused where it is read,
+/// before a peer can exhaust the stack.
 pub trait RpcMessage: Serialize + DeserializeOwned + Send + 'static {
     /// The name by which the message is known on the wire. Renaming the Rust type keeps it only if it is given:
     /// `#[rpc(name = "...")]`.

@@ -15,6 +15,7 @@
 //! So an env needs no setting to talk to a JVM, if it begins with an ask or a lookup. A one-way message has no answer
 //! from which to learn: the first one to an unknown JVM is lost, unless the Java codec is the preferred one.
 
+mod depth;
 pub(crate) mod java;
 mod java_failure;
 mod java_form;

@@ -1,9 +1,12 @@
 //! The native codec: postcard behind a message name.
 
+use std::cell::Cell;
+
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::depth::{Limited, MAX_DEPTH};
 use super::{Codec, Opened, PeerMemory};
 use crate::error::{DecodeError, EncodeError, Failure};
 use crate::message::{Decodable, Encodable};
@@ -18,7 +21,8 @@ use crate::message::{Decodable, Encodable};
 /// ```
 ///
 /// [Postcard](https://postcard.jamesmunns.com/wire-format) has a published, stable wire format. It is not
-/// self-describing: both sides must have the same fields in the same order.
+/// self-describing: both sides must have the same fields in the same order. A value nested deeper than 128 levels, each of
+/// which is an optional value, an enum, a sequence or a map, is refused where it is read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NativeCodec;
 
@@ -88,9 +92,25 @@ pub(crate) fn write<T: Serialize + ?Sized>(
 }
 
 /// Reads one value in postcard form, and nothing after it.
+///
+/// A value nested deeper than [`MAX_DEPTH`] is refused. Each level takes a byte at least, so a short one cannot be, and is
+/// read without counting.
+#[inline]
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let (value, rest) = postcard::take_from_bytes(bytes).map_err(|error| DecodeError::Value {
-        reason: error.to_string(),
+    let exceeded = Cell::new(false);
+    let mut input = postcard::Deserializer::from_bytes(bytes);
+    let value = if bytes.len() <= MAX_DEPTH as usize {
+        T::deserialize(&mut input)
+    } else {
+        T::deserialize(Limited::new(&mut input, &exceeded))
+    };
+    let rest = value.and_then(|value| Ok((value, input.finalize()?)));
+    let (value, rest) = rest.map_err(|error| DecodeError::Value {
+        reason: if exceeded.get() {
+            format!("it is nested deeper than {MAX_DEPTH} levels")
+        } else {
+            error.to_string()
+        },
     })?;
     if rest.is_empty() {
         Ok(value)
@@ -201,6 +221,93 @@ mod tests {
             NativeCodec.decode(&opened, &mut place),
             Err(DecodeError::TrailingBytes { count: 1 })
         );
+    }
+
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    enum Tree {
+        Leaf,
+        Option(Option<Box<Tree>>),
+        Many(Vec<Tree>),
+        Named { left: Box<Tree>, right: (u8, Box<Tree>) },
+        Map(std::collections::BTreeMap<u8, Tree>),
+        Struct(Holder),
+    }
+
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    struct Holder {
+        text: String,
+        tree: Box<Tree>,
+    }
+
+    fn written<T: Serialize>(value: &T) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write("value", value, &mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn long_values_of_all_kinds_come_back_equal() {
+        let leaf = || Box::new(Tree::Leaf);
+        let tree = Tree::Many(vec![
+            Tree::Option(None),
+            Tree::Option(Some(leaf())),
+            Tree::Named {
+                left: leaf(),
+                right: (7, leaf()),
+            },
+            Tree::Map((0..9).map(|key| (key, Tree::Option(Some(leaf())))).collect()),
+            Tree::Struct(Holder {
+                text: "long enough that levels are counted ".repeat(9),
+                tree: leaf(),
+            }),
+        ]);
+        assert_eq!(read(&written(&tree)), Ok(tree));
+        let integers = (
+            (-1_i8, -2_i16, -3_i32, -4_i64, -5_i128),
+            (1_u8, 2_u16, 3_u32, 4_u64, 5_u128),
+        );
+        let leaves = (integers, true, 'x', 0.5_f32, 0.25_f64, (), "text".repeat(99));
+        assert_eq!(read(&written(&leaves)), Ok(leaves));
+    }
+
+    /// As bytes, since writing such a value takes a stack as well.
+    #[test]
+    fn a_value_is_read_down_to_its_limit_and_not_below() {
+        // One way into each kind: a level for the enum, and one for what it holds.
+        let ways: [(&str, &[u8], u32); 5] = [
+            ("option", &[1, 1], 2),
+            ("sequence", &[2, 1], 2),
+            ("fields", &[3], 1),
+            ("map", &[4, 1, 9], 2),
+            ("struct", &[5, 0], 1),
+        ];
+        for (kind, step, levels) in ways {
+            let nested = |steps: u32| {
+                let mut bytes = step.repeat(steps as usize);
+                bytes.push(0);
+                // What else the fields hold: the right one's number, and a leaf.
+                bytes.extend(if kind == "fields" {
+                    [7, 0].repeat(steps as usize)
+                } else {
+                    Vec::new()
+                });
+                bytes
+            };
+            let most = (MAX_DEPTH - 1) / levels;
+            let padded = |steps| [nested(steps), vec![0; 128]].concat();
+            assert!(read::<Tree>(&nested(most)).is_ok(), "{kind}");
+            assert!(read::<(Tree, [[u8; 32]; 4])>(&padded(most)).is_ok(), "{kind}");
+            for steps in [most + 1, 1_000_000] {
+                let refused = read::<Tree>(&padded(steps)).unwrap_err();
+                assert_eq!(
+                    refused,
+                    DecodeError::Value {
+                        reason: "it is nested deeper than 128 levels".into()
+                    },
+                    "{kind}"
+                );
+            }
+        }
     }
 
     #[test]
