@@ -119,7 +119,6 @@ impl FileJob {
     /// Sends until the socket stays full for a moment, or this run's share is used up; or reads the next piece.
     pub(crate) fn run(mut self) -> Self {
         self.piece.clear();
-        self.finished.clear();
         self.sent = 0;
         self.known = KnownLength::default();
         self.pause = self.go_on();
