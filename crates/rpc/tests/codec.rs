@@ -386,6 +386,48 @@ async fn a_codec_without_a_form_for_failures_leaves_them_to_the_transport() {
     );
 }
 
+/// A chain of boxes, which is as deep as its bytes say.
+#[derive(serde::Serialize, serde::Deserialize, spark_rpc::RpcMessage)]
+#[rpc(reply = usize)]
+enum Chain {
+    End,
+    Link(Box<Chain>),
+}
+
+struct Measure;
+
+#[spark_rpc::rpc_endpoint]
+impl Measure {
+    async fn chain(&mut self, chain: Chain) -> usize {
+        std::iter::successors(Some(&chain), |chain| match chain {
+            Chain::End => None,
+            Chain::Link(next) => Some(&**next),
+        })
+        .count()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_nested_without_end_fails_its_asker_and_ends_no_process() {
+    let net = MemoryNetwork::new(1);
+    let env = server(&net.host("server"), 7077, RpcConf::default()).await;
+    env.setup_endpoint("measure", Measure).unwrap();
+    let mut peer = ScriptedPeer::connect(&net.host("peer"), "server", 7077).await;
+    let chain = |links| [b"\x01\x05Chain".as_slice(), &vec![1; links], &[0]].concat();
+    for links in [1_000_000, 128] {
+        peer.send(request(1, "measure", &chain(links))).await;
+        let Failure::Undecodable { reason, .. } = failure_of(peer.expect_frame().await) else {
+            panic!("{links} links");
+        };
+        assert_eq!(reason, "it is nested deeper than 128 levels");
+    }
+    peer.send(request(2, "measure", &chain(127))).await;
+    let Message::RpcResponse(reply) = peer.expect_frame().await else {
+        panic!("the connection lives on");
+    };
+    assert_eq!(reply.body[..], [1, 0, 128, 1], "128, as a varint behind the head");
+}
+
 /// A value whose reading panics.
 #[derive(Debug, serde::Serialize)]
 struct Bomb;
