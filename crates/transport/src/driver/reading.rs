@@ -19,7 +19,7 @@ impl Driver {
     pub(super) fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, ConnectionError> {
         self.read_in_turn = 0;
         for _ in 0..READS_PER_TURN {
-            if self.read_in_turn >= BYTES_PER_TURN {
+            if self.read_in_turn >= CHUNKS_PER_TURN && self.intake.brings_large() {
                 break;
             }
             if let Some(wait) = &mut self.stalled {
@@ -176,5 +176,5 @@ impl Driver {
 
 /// After so many reads in a row the other tasks get their turn.
 const READS_PER_TURN: usize = 8;
-/// After so many bytes those who wait for them get their turn, while they are still in the processor's cache.
-const BYTES_PER_TURN: usize = 256 << 10;
+/// After so many bytes of large chunks those who wait for them get their turn, while they are still in the processor's cache.
+const CHUNKS_PER_TURN: usize = 256 << 10;
